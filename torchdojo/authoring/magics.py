@@ -1,0 +1,57 @@
+"""`%%misconception`, `%%solution`, `%%hints`: run in a source notebook, they show at once who catches what."""
+
+from __future__ import annotations
+
+import sys
+
+from IPython.core.magic import Magics, cell_magic, magics_class
+
+from torchdojo.authoring.scratch import scratch_student
+from torchdojo.checks import run_tests
+from torchdojo.checks.cell import show
+from torchdojo.checks.run import is_grade_cell
+from torchdojo.errors import AuthorError
+from torchdojo.notebook import parse_variant, points_in_check
+
+
+@magics_class
+class AuthorMagics(Magics):
+    """The magics of a source notebook. Registered by `%load_ext torchdojo.authoring`."""
+
+    @cell_magic
+    def misconception(self, line: str, cell: str) -> None:
+        """Apply the tests of the grade cell run last to a wrong solution."""
+        self._try("misconception", line, cell)
+
+    @cell_magic
+    def solution(self, line: str, cell: str) -> None:
+        """Apply the tests of the grade cell run last to another right solution."""
+        self._try("solution", line, cell)
+
+    @cell_magic
+    def hints(self, line: str, cell: str) -> None:
+        """Three hints, from a nudge to nearly telling, one a line. Nothing to run."""
+
+    def _try(self, kind: str, line: str, cell: str) -> None:
+        try:
+            variant = parse_variant(f"%%{kind} {line}\n{cell}", "this cell")
+            tests = self._last_grade_cell()
+        except AuthorError as error:
+            print(error, file=sys.stderr)
+            return
+        student = scratch_student([variant.source], self.shell.user_ns)
+        report = run_tests(tests, student, points_in_check(tests, "the grade cell"))
+        show(report)
+        failed = [o.name for o in report.outcomes if not o.passed]
+        if kind == "solution":
+            print("Refused: a right solution must pass." if failed else "Passes, as it should.")
+        elif variant.caught_by in failed:
+            print(f"Caught by {variant.caught_by}, as it says.")
+        else:
+            print(f"Not caught by {variant.caught_by}. Caught by: {', '.join(failed) or 'no test'}.")
+
+    def _last_grade_cell(self) -> str:
+        for source in reversed(self.shell.user_ns.get("In", [])):
+            if is_grade_cell(source):
+                return str(source)
+        raise AuthorError("No grade cell has run yet. Run the exercise's tests first, then this cell.")

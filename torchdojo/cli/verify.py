@@ -1,0 +1,138 @@
+"""`torchdojo verify`: the gate, as a table and an exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from torchdojo.authoring.verify import ExerciseReport
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  torchdojo verify                       every assignment
+  torchdojo verify 05-modules            one
+  torchdojo verify 05-modules MLP        one exercise of it
+  torchdojo verify 05-modules --seeds 100 --json verify.json
+"""
+)
+@click.argument("assignment", required=False)
+@click.argument("exercises", nargs=-1)
+@click.option("--seeds", default=3, show_default=True, help="How many seeds the tests' random numbers start from.")
+@click.option("--threads", default="1", show_default=True, help="Thread counts to try right solutions on: 1 or 1,2.")
+@click.option("--workers", type=int, default=None, help="Processes at once. Default: one a core.")
+@click.option(
+    "--json",
+    "json_path",
+    type=click.Path(dir_okay=False),
+    help="Write the tables to this file ('-': stdout).",
+)
+@click.option("--quiet", is_flag=True, help="Findings only, no tables.")
+def command(
+    assignment: str | None,
+    exercises: tuple[str, ...],
+    seeds: int,
+    threads: str,
+    workers: int | None,
+    json_path: str | None,
+    quiet: bool,
+) -> int:
+    """Judge the tests of an assignment's source notebook.
+
+    Reference and alternative solutions must pass under every seed, the untouched starter must earn 0, and every
+    misconception must lose points at the test it names. Exit status 1 when there are findings.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from torchdojo.authoring.trial import TrialResult
+    from torchdojo.authoring.verify import verify
+    from torchdojo.course import load
+
+    course = load()
+    chosen = [course.assignment(assignment)] if assignment else list(course.assignments)
+    talk = Console(stderr=True)
+    out = Console(stderr=json_path == "-")
+    reports: dict[str, list[ExerciseReport]] = {}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    for entry in chosen:
+        with Progress(*columns, console=talk, transient=True) as progress:
+            task = progress.add_task(f"{entry.name}: starting", total=None)
+
+            def shown(result: TrialResult, done: int, total: int, name: str = entry.name) -> None:
+                trial = result.trial
+                label = f"{name}: {trial.exercise.name} · {trial.key}"
+                progress.update(task, completed=done, total=total, description=label)  # noqa: B023
+
+            reports[entry.name] = verify(
+                course.source_notebook(entry),
+                exercises=exercises,
+                seeds=range(seeds),
+                threads=[int(count) for count in threads.split(",")],
+                workers=workers or os.cpu_count() or 1,
+                limit_s=entry.limits.cell_timeout_s,
+                on_result=shown,
+            )
+        if not quiet:
+            for report in reports[entry.name]:
+                _print_table(out, entry.name, report)
+    findings = [(name, f) for name, group in reports.items() for report in group for f in report.findings]
+    for name, finding in findings:
+        out.print(f"[bold red]✗[/] {name}: {finding}", highlight=False, soft_wrap=True)
+    count = sum(len(group) for group in reports.values())
+    wrong = sum(len(report.rows) for group in reports.values() for report in group)
+    right = sum(report.right_trials for group in reports.values() for report in group)
+    verdict = f"{len(findings)} findings" if findings else "no findings"
+    out.print(
+        f"{count} exercises, {right} runs of right solutions, {wrong} misconceptions: {verdict}.",
+        highlight=False,
+    )
+    if json_path:
+        text = json.dumps({name: [_as_json(r) for r in group] for name, group in reports.items()}, indent=2)
+        if json_path == "-":
+            click.echo(text)
+        else:
+            Path(json_path).write_text(text + "\n", encoding="utf-8")
+    return 1 if findings else 0
+
+
+_SIGNS = {"passed": "·", "wrong": "✗", "skipped": "–", "not attempted": "○"}
+
+
+def _print_table(out: Any, assignment: str, report: ExerciseReport) -> None:
+    from rich.table import Table
+
+    title = f"{assignment} · {report.exercise.name} ({report.exercise.points:g} points, {report.seconds:.1f} s)"
+    table = Table(title=title, title_justify="left", show_lines=False, pad_edge=False)
+    table.add_column("misconception")
+    for number, _ in enumerate(report.tests, start=1):
+        table.add_column(str(number), justify="center")
+    by_key = {v.key: v for v in report.exercise.misconceptions}
+    for key, words in report.rows:
+        cells = []
+        for name in report.tests:
+            word = words.get(name, "?")
+            sign = _SIGNS.get(word, "⚡" if word.startswith("raised") else "!")
+            cells.append(f"[bold]{sign}[/]" if by_key[key].caught_by == name else sign)
+        table.add_row(key, *cells)
+    out.print(table)
+    for number, name in enumerate(report.tests, start=1):
+        out.print(f"  {number}  {name}", highlight=False)
+    out.print("  ✗ wrong  ⚡ raised  – skipped  · passed\n", highlight=False)
+
+
+def _as_json(report: ExerciseReport) -> dict[str, Any]:
+    return {
+        "exercise": report.exercise.name,
+        "points": report.exercise.points,
+        "tests": list(report.tests),
+        "misconceptions": {key: dict(words) for key, words in report.rows},
+        "findings": [str(finding) for finding in report.findings],
+        "right_trials": report.right_trials,
+    }

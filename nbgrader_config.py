@@ -5,13 +5,19 @@ Solutions and hidden tests are cut out by nbgrader's own rules (### BEGIN SOLUTI
 """
 
 import asyncio
+import os
+import shutil
 import sys
+import sysconfig
 from pathlib import Path
 
 from nbgrader.converters import Autograde, GenerateAssignment
 
 from torchdojo.course import load
 from torchdojo.errors import AuthorError
+
+if shutil.which("alembic") is None:  # nbgrader runs it by name, also where .venv is not activated
+    os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)])
 
 try:
     course = load(Path(__file__).parent)

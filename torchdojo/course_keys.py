@@ -89,19 +89,11 @@ Date = Annotated[
         }
     ),
 ]
-Points = Annotated[
-    float, _rule("is not a number of points. Write a number above 0, such as 14.", strict=True, gt=0)
-]
-Hours = Annotated[
-    float, _rule("is not a number of hours. Write a number from 0, such as 48.", strict=True, ge=0)
-]
+Points = Annotated[float, _rule("is not a number of points. Write a number above 0, such as 14.", strict=True, gt=0)]
+Hours = Annotated[float, _rule("is not a number of hours. Write a number from 0, such as 48.", strict=True, ge=0)]
 Count = Annotated[int, _rule("is not a count. Write a whole number above 0, such as 1.", strict=True, gt=0)]
-Seconds = Annotated[
-    int, _rule("is not a time limit. Write whole seconds above 0, such as 60.", strict=True, gt=0)
-]
-Mebibytes = Annotated[
-    int, _rule("is not a size limit. Write whole mebibytes above 0, such as 512.", strict=True, gt=0)
-]
+Seconds = Annotated[int, _rule("is not a time limit. Write whole seconds above 0, such as 60.", strict=True, gt=0)]
+Mebibytes = Annotated[int, _rule("is not a size limit. Write whole mebibytes above 0, such as 512.", strict=True, gt=0)]
 
 
 # ------------------------------------------------------------------------------------------------ keys
@@ -157,9 +149,7 @@ class RunnerKeys(Keys):
     """Submissions graded at the same time; auto: as many as there are cores."""
     threads: Count = 1
     """Torch threads for each submission."""
-    without_gpu: (
-        Annotated[Literal["refuse", "cpu"], _rule("is not an answer. Write refuse or cpu.")] | None
-    ) = None
+    without_gpu: Annotated[Literal["refuse", "cpu"], _rule("is not an answer. Write refuse or cpu.")] | None = None
     """Only with device cuda, where no GPU is found: refuse to grade (the default), or grade on the cpu."""
 
 
@@ -205,9 +195,9 @@ class CourseKeys(Keys):
     """The time zone of all dates."""
     data: Folder = "data"
     """The folder with the data sets."""
-    sandbox: Annotated[
-        Literal["full", "partial", "none"], _rule("is not a sandbox. Write full, partial or none.")
-    ] = "full"
+    sandbox: Annotated[Literal["full", "partial", "none"], _rule("is not a sandbox. Write full, partial or none.")] = (
+        "full"
+    )
     """How student code is shut in. full: refuse to grade where that cannot be done."""
     limits: LimitKeys = LimitKeys()
     """What one submission may use while it is graded."""

@@ -68,10 +68,9 @@ def run_tests(
     Raises:
         KeyboardInterrupt: the tests were interrupted. A fault of the tests themselves is an outcome, never an error.
     """
-    plugin = _CellPlugin(student, seed, on_outcome)
+    plugin = _CellPlugin(source, student, seed, on_outcome)
     with _quiet() as output, _random_state_kept():
         try:
-            plugin.module = _module(source)
             status = _pytest_main(plugin)
         except KeyboardInterrupt:
             raise
@@ -107,7 +106,8 @@ def is_grade_cell(source: str) -> bool:
 class _CellPlugin:
     """The pytest plugin of one run: collects from a module in memory, gives `student`, gathers outcomes."""
 
-    def __init__(self, student: Student, seed: int, on_outcome: OutcomeHook | None) -> None:
+    def __init__(self, source: str, student: Student, seed: int, on_outcome: OutcomeHook | None) -> None:
+        self._source = source
         self._student = student
         self._seed = seed
         self._on_outcome = on_outcome
@@ -129,6 +129,7 @@ class _CellPlugin:
         config.addinivalue_line("markers", "weight(number): this test counts so many times (default 1)")
 
     def pytest_collection(self, session: pytest.Session) -> bool:
+        self.module = _module(self._source)  # here, not earlier: marks are checked against the configuration at work
         node = _CellModule.from_parent(session, path=Path(session.config.rootpath) / "grade_cell.py")
         node.in_memory = self.module
         session.items = _dependencies_first(list(session.genitems(node)))
@@ -155,6 +156,16 @@ class _CellPlugin:
                     raise _DependencyFailed(needed)
         self._comparison = None
         _seed_everything(self._seed)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self) -> Any:
+        with _staying():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Any:
+        with _staying():
+            return (yield)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
@@ -235,6 +246,19 @@ class _CellModule(pytest.Module):
 
 class _DependencyFailed(Exception):
     pass
+
+
+class _Left(Exception):
+    """A learner's code called pytest.exit."""
+
+
+@contextlib.contextmanager
+def _staying() -> Iterator[None]:
+    """Make pytest.exit in a learner's code an error like others: it would end the session and the tests after it."""
+    try:
+        yield
+    except pytest.exit.Exception as error:
+        raise _Left(str(error)).with_traceback(error.__traceback__) from None
 
 
 def _function_name(item: pytest.Item) -> str:

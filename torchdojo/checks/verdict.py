@@ -15,7 +15,7 @@ from torchdojo.checks.student import NotAttempted, Student
 from torchdojo.checks.values import describe
 
 _MESSAGE_CHARS = 400
-_DID_NOT_RAISE = re.compile(r"DID NOT RAISE (?:any of )?\(?<class '(?:[\w.]+\.)?(\w+)'>")
+_DID_NOT_RAISE = re.compile(r"DID NOT RAISE (?:any of )?\(?(?:<class ')?(?:\w+\.)*(\w+)")
 _OPERATORS = {
     "==": "{}",
     "!=": "anything but {}",

@@ -39,9 +39,11 @@ def test_table_in_a_terminal_script(tmp_path: Path) -> None:
     import sys
 
     file = tmp_path / "exercise.py"
-    file.write_text(SOLVED.replace("x + x", "x * x") + "\n\nimport pytest\nfrom torchdojo import check\n"
-                    "def test_of_one(student):\n    '''Twice 1 is 2.'''\n    assert student.double(1) == 2\n"
-                    "check(points=1)\n")
+    file.write_text(
+        SOLVED.replace("x + x", "x * x") + "\n\nimport pytest\nfrom torchdojo import check\n"
+        "def test_of_one(student):\n    '''Twice 1 is 2.'''\n    assert student.double(1) == 2\n"
+        "check(points=1)\n"
+    )
     done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, check=True)
     assert "Twice 1 is 2.  [not yet right]" in done.stdout
     assert done.stderr == ""

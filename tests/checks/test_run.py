@@ -278,7 +278,9 @@ def test_error_of_the_student_in_a_fixture_is_theirs() -> None:
     assert report.points == 0.0
 
 
-@pytest.mark.parametrize("call", ["pytest.skip('no')", "pytest.exit('no')", "raise SystemExit(0)", "pytest.xfail('no')"])
+@pytest.mark.parametrize(
+    "call", ["pytest.skip('no')", "pytest.exit('no')", "raise SystemExit(0)", "pytest.xfail('no')"]
+)
 def test_student_cannot_skip_out_of_a_test(call: str) -> None:
     """A learner who skips, exits or xfails from within a test earns nothing for it."""
     report = run("def test_a(student):\n    student.f()\n    assert False", f"import pytest\ndef f(): {call}")

@@ -37,7 +37,9 @@ def test_place_expected_and_got_are_told() -> None:
 def test_html_is_inert() -> None:
     """Whatever a learner's message holds, no tag of it survives."""
     nasty = "<script>alert(1)</script><img src=x onerror=alert(1)>"
-    outcome = TestOutcome("test_a", nasty, Verdict.WRONG, message=nasty, expected=nasty, got=nasty, place=Place(1, nasty))
+    outcome = TestOutcome(
+        "test_a", nasty, Verdict.WRONG, message=nasty, expected=nasty, got=nasty, place=Place(1, nasty)
+    )
     html = as_html(CheckReport(0.0, 1.0, (outcome,)))
     assert "<script" not in html
     assert "<img" not in html

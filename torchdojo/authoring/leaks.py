@@ -14,7 +14,8 @@ _MARKER = re.compile(
     re.M | re.I,
 )
 _TRIVIAL = re.compile(
-    r"(import|from|def|class|return|@|#|pass$|else:|try:|finally:|raise NotImplementedError|super\(\)|\"\"\"|'''|[\W_]+$)"
+    r"(import |from |def |class |return( \w+)?$|@|#|pass$|else:|try:|finally:|raise NotImplementedError|super\(\)"
+    r"|\"\"\"|'''|[\W_]+$)"
 )
 _WINDOW = 3  # so many telling lines in a row are no coincidence
 _LONG = 24  # a line of so many characters that stands nowhere in the visible source is none either

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from IPython.core.magic import Magics, cell_magic, magics_class
 
@@ -39,7 +40,7 @@ class AuthorMagics(Magics):
         except AuthorError as error:
             print(error, file=sys.stderr)
             return
-        student = scratch_student([variant.source], self.shell.user_ns)
+        student = scratch_student([variant.source], self._names())
         report = run_tests(tests, student, points_in_check(tests, "the grade cell"))
         show(report)
         failed = [o.name for o in report.outcomes if not o.passed]
@@ -50,8 +51,12 @@ class AuthorMagics(Magics):
         else:
             print(f"Not caught by {variant.caught_by}. Caught by: {', '.join(failed) or 'no test'}.")
 
+    def _names(self) -> dict[str, Any]:
+        assert self.shell is not None  # IPython sets it when it registers the magics
+        return self.shell.user_ns
+
     def _last_grade_cell(self) -> str:
-        for source in reversed(self.shell.user_ns.get("In", [])):
+        for source in reversed(self._names().get("In", [])):
             if is_grade_cell(source):
                 return str(source)
         raise AuthorError("No grade cell has run yet. Run the exercise's tests first, then this cell.")

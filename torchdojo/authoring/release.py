@@ -5,18 +5,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import nbgrader
 from nbformat.v4 import new_code_cell
+from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import ClearSolutions, NbGraderPreprocessor
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
+import torchdojo
 from torchdojo.authoring.leaks import describe, leaks
 from torchdojo.course import Course
 from torchdojo.errors import AuthorError
@@ -49,7 +54,8 @@ class RefuseLeaks(NbGraderPreprocessor):
 def release(course: Course, name: str, *, lang: str = "en") -> Path:
     """Write `release/<name>/` from `source/<name>/`, and the assignment's cells into the gradebook.
 
-    The same source gives the same bytes. When anything is wrong, what was released before stays as it was.
+    The same source gives the same bytes, and is not released again while nothing has changed. When anything is wrong,
+    what was released before stays as it was.
 
     Args:
         course: the course.
@@ -67,11 +73,16 @@ def release(course: Course, name: str, *, lang: str = "en") -> Path:
         raise AuthorError(f"course.yml: languages has no {lang!r}. Write one of: {', '.join(course.languages)}.")
     read(course.source_notebook(assignment))
     target = course.root / "release" / name
+    stamps = course.root / ".torchdojo" / "releases.json"
+    if _read(stamps).get(name) == _digest(course, name) and _in_gradebook(course, name):
+        return target
     target.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=course.root, prefix=".release-") as scratch:
         _generate(course, name, Path(scratch) / "looked-at", database=False)
         _generate(course, name, Path(scratch) / "new", database=True)
         _replace(Path(scratch) / "new" / name, target)
+    stamps.parent.mkdir(exist_ok=True)
+    stamps.write_text(json.dumps(_read(stamps) | {name: _digest(course, name)}, indent=2) + "\n", encoding="utf-8")
     return target
 
 
@@ -95,10 +106,46 @@ def _generate(course: Course, name: str, folder: Path, *, database: bool) -> Non
     config.GenerateAssignment.no_database = not database
     if not database:
         chain = config.GenerateAssignment.preprocessors
-        config.GenerateAssignment.preprocessors = [p for p in chain if getattr(p, "__name__", p) != "SaveCells"]
+        writers = ("SaveCells", "RecordDueDate")
+        config.GenerateAssignment.preprocessors = [p for p in chain if not _name(p).endswith(writers)]
     result = NbGraderAPI(CourseDirectory(config=config), config=config).generate_assignment(name, force=True)
     if not result["success"]:
         raise AuthorError(_blame(result, course, name))
+
+
+def _name(preprocessor: Any) -> str:
+    return preprocessor if isinstance(preprocessor, str) else str(preprocessor.__name__)
+
+
+def _digest(course: Course, name: str) -> str:
+    """What a release depends on, and what it left: source, configuration, versions, released bytes."""
+    digest = hashlib.md5(f"{torchdojo.__version__} {nbgrader.__version__}".encode(), usedforsecurity=False)
+    files = [course.root / "course.yml", course.root / "nbgrader_config.py"]
+    for folder in ("source", "release"):
+        files += sorted(path for path in (course.root / folder / name).rglob("*") if path.is_file())
+    for path in files:
+        digest.update(str(path.relative_to(course.root)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _in_gradebook(course: Course, name: str) -> bool:
+    path = course.root / "gradebook.db"
+    if not path.is_file():
+        return False
+    with Gradebook(f"sqlite:///{path}", course.course_id) as gradebook:
+        try:
+            return bool(gradebook.find_assignment(name).notebooks)
+        except MissingEntry:
+            return False
+
+
+def _read(stamps: Path) -> dict[str, str]:
+    try:
+        found: dict[str, str] = json.loads(stamps.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):  # no stamp: release again, which is always right
+        return {}
+    return found
 
 
 def _blame(result: dict[str, Any], course: Course, name: str) -> str:

@@ -109,7 +109,8 @@ def _print_table(out: Any, assignment: str, report: ExerciseReport) -> None:
     from rich.table import Table
 
     title = f"{assignment} · {report.exercise.name} ({report.exercise.points:g} points, {report.seconds:.1f} s)"
-    table = Table(title=title, title_justify="left", show_lines=False, pad_edge=False)
+    out.print(f"[bold]{title}[/]", highlight=False)
+    table = Table(show_lines=False, pad_edge=False)
     table.add_column("misconception")
     for number, _ in enumerate(report.tests, start=1):
         table.add_column(str(number), justify="center")

@@ -13,7 +13,7 @@ from traitlets import Instance
 from torchdojo.course import Course
 
 
-class LatePenalty(BasePlugin):  # type: ignore[misc]
+class LatePenalty(BasePlugin):
     """The late rule of each assignment. nbgrader's `AssignLatePenalties` makes one for each notebook."""
 
     course = Instance(Course).tag(config=True)
@@ -24,7 +24,7 @@ class LatePenalty(BasePlugin):  # type: ignore[misc]
         return course.assignment(self.parent.assignment_id).late.penalty(score, total_seconds_late)
 
 
-class RecordDueDate(NbGraderPreprocessor):  # type: ignore[misc]
+class RecordDueDate(NbGraderPreprocessor):
     """Writes an assignment's due date into the gradebook, the only place where nbgrader looks for it.
 
     In the row of generate_assignment, and first in that of autograde: a date changed in course.yml counts.

@@ -25,6 +25,8 @@ class Job:
 
     `notebook` is the prepared `.ipynb` (UTF-8 JSON); `files` lie beside it, as (relative path, content).
     `device` is "cpu" or "cuda". `isolated` jobs run grade cells that use `student` in a checker, never in the kernel.
+    `preload` names the modules that the assignment imports, so that they are imported once for all jobs.
+    `environment` is added to what a kernel sees; otherwise it sees little of the runner's.
     """
 
     key: str
@@ -35,6 +37,7 @@ class Job:
     threads: int = 1
     seed: int = 0
     preload: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
     sandbox: str = "none"
     isolated: bool = False
 
@@ -73,7 +76,11 @@ class CellResult:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a job. `sentence` says what happened and what to do, when `status` is not completed."""
+    """What came of a job. `sentence` says what happened and what to do, when `status` is not completed.
+
+    `cells` are the code cells that ran, or would have. `seconds` is wall time; `cpu_s` is of the job's own processes.
+    `widgets` is what nbclient puts in a notebook's metadata under that name; empty where no widget was made.
+    """
 
     key: str
     status: JobStatus
@@ -82,3 +89,4 @@ class Result:
     seconds: float = 0.0
     cpu_s: float = 0.0
     device: str = "cpu"
+    widgets: dict[str, Any] = field(default_factory=dict)

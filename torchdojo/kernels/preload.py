@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import importlib
+import io
 import os
 import sys
 import warnings
 from collections.abc import Iterable
+from typing import Any
 
 # torch imports these at first use: `_dynamo` when the first optimizer is made (2.5 s of CPU), the others in checks.
 _WITH_TORCH = ("torch._dynamo", "torch.testing", "torch.utils.data", "torch._subclasses", "torch.utils._python_dispatch")
@@ -42,8 +44,9 @@ def one_thread() -> None:
 def preload(modules: Iterable[str]) -> list[str]:
     """Import `modules` and what torch puts off; start no thread, touch no GPU. Returns those that cannot be imported."""
     missing = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    shown = warnings.showwarning
+    warnings.showwarning = lambda *_args, **_named: None  # not catch_warnings: filters that libraries add must stay
+    try:
         for name in modules:
             try:
                 importlib.import_module(name)
@@ -53,4 +56,45 @@ def preload(modules: Iterable[str]) -> list[str]:
             for name in _WITH_TORCH:
                 importlib.import_module(name)
             sys.modules["torch"].set_num_threads(1)
+    finally:
+        warnings.showwarning = shown
     return missing
+
+
+def warm_up(shell: Any) -> None:
+    """Do once what the first error, result, figure and random number cost every kernel anew.
+
+    `shell` is an IPython shell. Leaves no trace in its namespace or history.
+    """
+    try:
+        compile("1 +", "<warm-up>", "exec")
+    except SyntaxError as error:
+        shell.SyntaxTB.structured_traceback(SyntaxError, error, None)
+    try:
+        _raise()
+    except ZeroDivisionError as error:
+        shell.InteractiveTB.structured_traceback(ZeroDivisionError, error, error.__traceback__, tb_offset=1)
+    shell.display_formatter.format([1.0])
+    importlib.import_module("IPython.core.logger")  # at the first cell
+    if "matplotlib.pyplot" in sys.modules:
+        importlib.import_module("IPython.core.pylabtools")
+        _draw_once()
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
+def _raise() -> float:
+    return 1 / 0
+
+
+def _draw_once() -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], label="$x$")
+    axes.set_title("warm-up")
+    axes.legend()
+    figure.savefig(io.BytesIO(), format="png", bbox_inches="tight")

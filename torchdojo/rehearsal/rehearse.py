@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from torchdojo.authoring.verify import run_given_cells
 from torchdojo.course import Assignment, Course
 from torchdojo.errors import AuthorError
 from torchdojo.notebook import Exercise, Notebook, read, read_node
-from torchdojo.rehearsal.pupils import Pupil, draw_class
+from torchdojo.rehearsal.pupils import Answer, Pupil, draw_class
 
 _TROUBLE_CODE = {
     "crash": "raise ValueError('a cell that raises')\n",
@@ -59,6 +60,8 @@ def rehearse(
 ) -> list[KnownGrade]:
     """Write `submitted/<pupil>/<name>/` for a pretend class and `submitted/<name>.known.json` beside it.
 
+    Called again with the same arguments and the same notebooks, it writes nothing.
+
     What a wrong idea earns is found by trying it in a scratch namespace, apart from any grading.
 
     Args:
@@ -76,34 +79,62 @@ def rehearse(
     assignment = course.assignment(name)
     if students < 2:
         raise AuthorError(f"--students {students}: a class has at least 2. Write --students 12, say.")
-    notebook = read(course.source_notebook(assignment))
+    source = course.source_notebook(assignment)
+    notebook = read(source)
     released_path = course.root / "release" / name / f"{assignment.notebook}.ipynb"
     if not released_path.is_file():
         raise AuthorError(f"{released_path}: not released yet. Type: torchdojo release {name}")
-    pupils = draw_class(notebook, students, seed, trouble=trouble)
     known_path = course.root / "submitted" / f"{name}.known.json"
-    _refuse_real_submissions(course, name, known_path)
+    made_from = {"students": students, "seed": seed, "trouble": trouble, "released": _md5(released_path, source)}
+    before = _read_known(known_path)
+    if before.get("made_from") == made_from and _all_there(course, assignment, before):
+        return [KnownGrade(**entry) for entry in before["grades"]]
+    pupils = draw_class(notebook, students, seed, trouble=trouble)
+    _refuse_real_submissions(course, name, before)
     points = _points_of_wrong_ideas(notebook, pupils, assignment, workers, on_result)
     grades = [_known(notebook, pupil, points) for pupil in pupils]
+    whole = {"made_from": made_from, "grades": [asdict(grade) for grade in grades]}
+    known_path.parent.mkdir(exist_ok=True)
+    half = known_path.with_suffix(".half")  # first the list of who is pretended, so that a rehearsal cut off is known
+    half.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+    half.replace(known_path)
     for pupil in pupils:
         _write(course, assignment, notebook, released_path, pupil)
-    known_path.write_text(json.dumps([asdict(g) for g in grades], indent=2) + "\n", encoding="utf-8")
     return grades
 
 
 def known_grades(course: Course, name: str) -> list[KnownGrade]:
     """The grades written beside a rehearsed class. Raises AuthorError when there is none."""
     path = course.root / "submitted" / f"{name}.known.json"
-    if not path.is_file():
+    known = _read_known(path)
+    if not known:
         raise AuthorError(f"{path}: no rehearsed class. Type: torchdojo rehearse {name} --students 12")
-    return [KnownGrade(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
+    return [KnownGrade(**entry) for entry in known["grades"]]
 
 
-def _refuse_real_submissions(course: Course, name: str, known_path: Path) -> None:
+def _read_known(path: Path) -> dict[str, Any]:
+    """What a rehearsal wrote beside its class; empty when there is none."""
+    if not path.is_file():
+        return {}
+    whole: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return whole
+
+
+def _md5(*paths: Path) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _all_there(course: Course, assignment: Assignment, known: dict[str, Any]) -> bool:
+    folders = (course.root / "submitted" / entry["student"] / assignment.name for entry in known["grades"])
+    return all((folder / f"{assignment.notebook}.ipynb").is_file() for folder in folders)
+
+
+def _refuse_real_submissions(course: Course, name: str, before: dict[str, Any]) -> None:
     """A rehearsal may replace a rehearsal, never a submission."""
-    ours = set()
-    if known_path.is_file():
-        ours = {entry["student"] for entry in json.loads(known_path.read_text(encoding="utf-8"))}
+    ours = {entry["student"] for entry in before.get("grades", ())}
     for folder in sorted((course.root / "submitted").glob(f"*/{name}")):
         if folder.parent.name not in ours:
             raise AuthorError(
@@ -160,6 +191,11 @@ def _known(notebook: Notebook, pupil: Pupil, points: dict[tuple[str, str], float
     if pupil.trouble == "not-json":
         return KnownGrade(pupil.name, _STATUS[pupil.trouble], None, {}, wrote)
     return KnownGrade(pupil.name, _STATUS[pupil.trouble], round(sum(cells.values()), 2), cells, wrote)
+
+
+def _in_words(answer: Answer) -> str:
+    alone = {"empty": "nothing", "reference": "the reference"}
+    return alone.get(answer.kind, f"{answer.kind} {answer.key}")
 
 
 def _exercise_in_trouble(notebook: Notebook) -> Exercise:

@@ -1,0 +1,89 @@
+"""What the sandbox costs one job: a warm parent with torch forks jobs that do nothing, shut in and not, in turn.
+
+    python bench/sandbox_cost.py [--jobs 30] [--huge-pages] [--level full] [--json]
+
+Wall: from the fork to the last process of the job being gone. CPU: of the parent and of all processes of the job. What
+Linux does later on its own threads (a network namespace is taken down there) is in neither.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import resource
+import statistics
+import tempfile
+import time
+
+from torchdojo.kernels import preload
+from torchdojo.kernels.sandbox import SandboxSpec, enter
+
+MODULES = ("torch", "torchvision", "sklearn", "matplotlib.pyplot")
+
+
+def cpu_s() -> float:
+    """CPU seconds of this process and of all that it has waited for."""
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def one_job(spec: SandboxSpec | None) -> tuple[float, float, float]:
+    """Milliseconds of wall until the job could start, of wall until it is gone, and of CPU."""
+    ready, write = os.pipe()
+    cpu, wall = cpu_s(), time.perf_counter()
+    pid = os.fork()
+    if pid == 0:
+        if spec is not None:
+            enter(spec, keep=[2, write])
+        os.write(write, b"x")
+        os._exit(0)
+    os.close(write)
+    if os.read(ready, 1) != b"x":
+        raise SystemExit("the sandbox could not be built; run torchdojo doctor")
+    started = time.perf_counter()
+    os.waitpid(pid, 0)
+    os.close(ready)
+    return (started - wall) * 1e3, (time.perf_counter() - wall) * 1e3, (cpu_s() - cpu) * 1e3
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--jobs", type=int, default=30)
+    options.add_argument("--huge-pages", action="store_true", help="gather the parent's memory into huge pages first")
+    options.add_argument("--json", action="store_true")
+    arguments = options.parse_args()
+    preload.one_thread()
+    preload.preload(MODULES)
+    gc.collect()
+    gc.freeze()
+    if arguments.huge_pages:
+        from torchdojo.kernels.linux import gather_memory
+
+        began = time.perf_counter()
+        print(f"{gather_memory()} MiB in huge pages after {time.perf_counter() - began:.1f} s")
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        kinds = {
+            "plain fork": None,
+            "partial": SandboxSpec(folder, level="partial"),
+            "full": SandboxSpec(folder, level="full"),
+        }
+        rows: dict[str, list[tuple[float, float, float]]] = {name: [] for name in kinds}
+        for _ in range(arguments.jobs):
+            for name, spec in kinds.items():
+                rows[name].append(one_job(spec))
+    medians = {name: [statistics.median(column) for column in zip(*found, strict=True)] for name, found in rows.items()}
+    if arguments.json:
+        print(json.dumps(medians))
+        return
+    print(f"{'median ms':12} {'to start':>9} {'to end':>9} {'CPU':>7} {'over plain: wall':>18} {'CPU':>6}")
+    for name, (start, end, cpu) in medians.items():
+        more = [end - medians["plain fork"][1], cpu - medians["plain fork"][2]]
+        print(f"{name:12} {start:9.1f} {end:9.1f} {cpu:7.1f} {more[0]:18.1f} {more[1]:6.1f}")
+
+
+if __name__ == "__main__":
+    main()

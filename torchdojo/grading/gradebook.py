@@ -1,0 +1,178 @@
+"""nbgrader's gradebook, opened twice for a batch: one that reads the assignment once, one that writes.
+
+The writer holds nbgrader's own commits back until a submission is complete: all of its rows stand, or none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psutil
+from nbgrader.api import Grade, Gradebook, GradeCell, MissingEntry, SubmittedAssignment, TaskCell
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
+
+from torchdojo.errors import OursError
+
+_TRY_S = 1.0  # how long SQLite itself waits for a lock before we look at who holds it
+
+
+def _impatient(db_url: str) -> str:
+    """The same database, with a short wait for SQLite's locks: `patiently` waits, and can be interrupted."""
+    url = make_url(db_url)
+    if url.get_backend_name() == "sqlite" and "timeout" not in url.query:
+        url = url.update_query_dict({"timeout": str(_TRY_S)})
+    return url.render_as_string(hide_password=False)
+
+
+class AnswerKey(Gradebook):  # type: ignore[misc]
+    """The gradebook as preparing reads it: cells and notebooks of an assignment are looked up once a batch."""
+
+    def __init__(self, db_url: str) -> None:
+        super().__init__(_impatient(db_url))
+        self._found: dict[tuple[str, ...], Any] = {}
+
+    def _once(self, find: Callable[..., Any], *names: str) -> Any:
+        key = (find.__name__, *names)
+        if key not in self._found:
+            self._found[key] = find(*names)
+        return self._found[key]
+
+    def find_notebook(self, name: str, assignment: str) -> Any:
+        return self._once(super().find_notebook, name, assignment)
+
+    def find_source_cell(self, name: str, notebook: str, assignment: str) -> Any:
+        return self._once(super().find_source_cell, name, notebook, assignment)
+
+    def find_graded_cell(self, name: str, notebook: str, assignment: str) -> Any:
+        return self._once(super().find_graded_cell, name, notebook, assignment)
+
+
+class _HeldSession(Session):
+    """A session whose `commit` keeps the transaction open, so that nbgrader's many commits become one."""
+
+    def commit(self) -> None:
+        self.flush()
+        self.expire_all()  # as a real commit does: computed columns such as a notebook's score are read again
+
+    def commit_all(self) -> None:
+        super().commit()
+
+
+class Ledger(Gradebook):  # type: ignore[misc]
+    """The gradebook as recording writes it: everything inside `transaction()` stands, or nothing of it.
+
+    `holds` is False for a course whose own steps open the gradebook: they must find what nbgrader has committed.
+    """
+
+    def __init__(self, db_url: str, course_id: str, *, holds: bool = True) -> None:
+        super().__init__(_impatient(db_url), course_id)
+        self.db = scoped_session(
+            sessionmaker(class_=_HeldSession if holds else Session, autoflush=True, bind=self.engine, future=True)
+        )
+        self._grades: dict[tuple[str, str, str, str], Any] = {}
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Ledger]:
+        """Commit at the end, roll back at an exception.
+
+        Raises: sqlalchemy's OperationalError when the database is locked, read-only, or the disk is full.
+        """
+        try:
+            yield self
+            session = self.db()
+            session.commit_all() if isinstance(session, _HeldSession) else session.commit()
+        except BaseException:
+            self.db.rollback()
+            raise
+        finally:
+            self.db.remove()
+            self._grades.clear()
+
+    def find_grade(self, grade_cell: str, notebook: str, assignment: str, student: str) -> Any:
+        """As nbgrader's, with one query a notebook where nbgrader makes one or two a cell."""
+        key = (grade_cell, notebook, assignment, student)
+        if key not in self._grades:
+            rows = self.find_submission_notebook(notebook, assignment, student)
+            for kind in (TaskCell, GradeCell):
+                query = self.db.query(Grade, kind.name).join(kind, kind.id == Grade.cell_id)
+                for grade, name in query.filter(Grade.notebook_id == rows.id):
+                    self._grades[name, notebook, assignment, student] = grade
+        if key not in self._grades:
+            raise MissingEntry(f"No such grade: {assignment}/{notebook}/{grade_cell} for {student}")
+        return self._grades[key]
+
+    def submission_ids(self, assignment: str) -> dict[str, str]:
+        """The gradebook's id of each submission of an assignment, by student."""
+        rows = self.db.query(SubmittedAssignment.student_id, SubmittedAssignment.id).filter(
+            SubmittedAssignment.assignment.has(name=assignment)
+        )
+        found = {str(student): str(key) for student, key in rows}
+        self.db.remove()
+        return found
+
+    def make_sure_it_can_be_written(self) -> None:
+        """Take the write lock and give it back. Raises OperationalError when that cannot be done."""
+        if self.engine.dialect.name == "sqlite":
+            with self.engine.connect() as connection:
+                connection.execute(text("BEGIN IMMEDIATE"))
+                connection.rollback()
+
+
+def patiently(act: Callable[[], None], gradebook: str, *, wait_s: float, on_wait: Callable[[str], None]) -> None:
+    """Do `act`, a whole transaction, again until nobody else holds the gradebook, for `wait_s` seconds at most.
+
+    Args:
+        act: does one transaction; done again from its beginning after a lock.
+        gradebook: its address, as nbgrader has it.
+        wait_s: how long to wait before giving up.
+        on_wait: called once, with a sentence that says who holds the gradebook.
+
+    Raises:
+        OursError: still locked, read-only, or the disk is full. It says what to do next.
+    """
+    began, told = time.monotonic(), False
+    while True:
+        try:
+            return act()
+        except OperationalError as error:
+            what = str(error.orig)
+            if "locked" not in what and "busy" not in what:
+                raise OursError(_cannot_write(gradebook, what)) from error
+            waited_s = time.monotonic() - began
+            who = _holders(gradebook)
+            if waited_s > wait_s:
+                raise OursError(
+                    f"{gradebook}: locked for {waited_s:.0f} s by {who}. Close it there (formgrader? a database "
+                    "browser?), then type the same command again: it goes on where it stopped."
+                ) from error
+            if not told:
+                on_wait(f"{gradebook} is locked by {who}. Waiting {wait_s:.0f} s at most.")
+                told = True
+            time.sleep(0.1)
+
+
+def _cannot_write(gradebook: str, what: str) -> str:
+    if "readonly" in what:
+        return f"{gradebook}: cannot be written to ({what}). Make the file and its folder writable, then type again."
+    if "full" in what:
+        return f"{gradebook}: the disk is full ({what}). Free some space, then type the same command again."
+    return (
+        f"{gradebook}: the database says: {what}. After an upgrade of nbgrader: copy the file, type "
+        "`nbgrader db upgrade`, then type the same command again."
+    )
+
+
+def _holders(gradebook: str) -> str:
+    """Other processes that have the database file open, for a sentence."""
+    path = gradebook.removeprefix("sqlite:///").partition("?")[0].removeprefix("file:")
+    me, holders = psutil.Process().pid, []
+    for process in psutil.process_iter(["pid", "name"]):
+        with contextlib.suppress(psutil.Error):
+            if process.pid != me and any(file.path == path for file in process.open_files()):
+                holders.append(f"{process.info['name']} (process {process.pid})")
+    return ", ".join(holders) or "another program"

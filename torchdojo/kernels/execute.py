@@ -1,0 +1,270 @@
+"""`execute(job) -> Result`: run one notebook in a kernel of its own. A job never fails its batch.
+
+Knows no database, no course folder and no nbgrader; any process on any Linux machine may call it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from torchdojo.errors import OursError
+from torchdojo.kernels.birth import Birth
+from torchdojo.kernels.cells import CodeCell, Unreadable, code_cells
+from torchdojo.kernels.drive import Kernel, KernelNotStarted, attend, show_end
+from torchdojo.kernels.job import CellResult, Job, JobStatus, Result
+from torchdojo.kernels.outputs import NotebookOutputs, error_output
+from torchdojo.kernels.warm import Ended, Zygote, ZygoteDied
+
+NewZygote = Callable[[Sequence[str]], Zygote]
+
+
+class Session:
+    """One job at work: its folders, its kernel, what its cells put out. What a cell runner is given."""
+
+    def __init__(self, job: Job, zygote: Zygote, folder: Path) -> None:
+        self.job = job
+        self.outputs = NotebookOutputs()
+        self.until_s = time.monotonic() + job.limits.notebook_timeout_s
+        self.cpu_s = 0.0
+        self.why_gone = ""  # a sentence, once the kernel is gone
+        self._zygote = zygote
+        self._folder = folder
+        for name in ("work", "tmp", "home"):
+            (folder / name).mkdir()
+        _unpack(job.files, folder / "work")
+        self.kernel = self._start()
+
+    def _start(self) -> Kernel:
+        limits = self.job.limits
+        birth = Birth(
+            folder=str(self._folder / "work"),
+            temporary=str(self._folder / "tmp"),
+            environment={"HOME": str(self._folder / "home"), **dict(self.job.environment)},
+            device=self.job.device,
+            threads=self.job.threads,
+            seed=self.job.seed,
+            memory_mib=limits.memory_mib,
+            file_mib=limits.disk_mib,
+            processes=limits.processes,
+        )
+        return Kernel(self._zygote, birth, limits, self.outputs)
+
+    def restart_kernel(self) -> None:
+        """Another kernel in the place of this one, in the same folder; nothing has run in it."""
+        self.end_kernel()
+        self.why_gone = ""
+        self.kernel = self._start()
+
+    def end_kernel(self) -> Ended:
+        """End the kernel and all that it started."""
+        self.kernel.close()
+        ended = self._zygote.end()
+        self.cpu_s += ended.cpu_s
+        return ended
+
+
+CellRunner = Callable[[Session, CodeCell], CellResult]
+RunnerOf = Callable[[Session, CodeCell], CellRunner]
+
+
+def run_in_kernel(session: Session, cell: CodeCell) -> CellResult:
+    """Run a cell in the job's kernel, as nbclient would. Its outputs are gathered by the session.
+
+    Raises:
+        ZygoteDied
+    """
+    kernel, outputs = session.kernel, session.outputs
+    if not kernel.gone and time.monotonic() >= session.until_s:
+        session.why_gone = "The notebook's time was over."
+    if kernel.gone or session.why_gone:
+        outputs.begin(cell.index)
+        outputs.add(error_output("CellNotRun", f"This cell did not run. {session.why_gone}"))
+        return CellResult(cell.index)
+    turn = kernel.start_turn(cell.index, {"do": "cell", "code": cell.source}, session.until_s)
+    while not turn.done:
+        attend([kernel])
+    died = ""
+    if kernel.gone:
+        died = _how_it_died(session.end_kernel())
+        session.why_gone = turn.stop.sentence if turn.stop else died
+    show_end(outputs, turn, died)
+    return CellResult(cell.index, seconds=turn.seconds, stop=turn.stop)
+
+
+def _always_in_kernel(session: Session, cell: CodeCell) -> CellRunner:
+    return run_in_kernel
+
+
+class Runner:
+    """Executes jobs, one after the other, each in a kernel forked from one zygote.
+
+    `runner_of` says, for each code cell, what runs it: the seam for a checker that judges grade cells elsewhere.
+    `new_zygote` is called, with the modules to import, when there is no zygote, or not the right one.
+    """
+
+    def __init__(self, runner_of: RunnerOf = _always_in_kernel, new_zygote: NewZygote = Zygote.start) -> None:
+        self.pid = os.getpid()
+        self._runner_of = runner_of
+        self._new_zygote = new_zygote
+        self._zygote: Zygote | None = None
+        self._stopped = False
+
+    def execute(self, job: Job) -> Result:
+        """Run a job's notebook. Whatever happens, a Result comes back."""
+        start = time.monotonic()
+        try:
+            result = self._execute(job)
+        except Exception as error:
+            result = Result(job.key, JobStatus.OURS, sentence=_ours(error))
+        return replace(result, seconds=time.monotonic() - start, device=job.device)
+
+    def _execute(self, job: Job) -> Result:
+        try:
+            cells = code_cells(job.notebook)
+        except Unreadable as error:
+            return Result(job.key, JobStatus.UNREADABLE, sentence=str(error))
+        for _ in range(2):
+            folder = Path(tempfile.mkdtemp(prefix="torchdojo-job-"))
+            try:
+                return self._run(job, cells, self._zygote_for(job), folder)
+            except ZygoteDied as error:
+                self._let_go()
+                last = error
+            finally:
+                _remove(folder)
+            if self._stopped:
+                return Result(job.key, JobStatus.OURS, sentence="Grading was stopped. Start it again to go on from here.")
+        sentence = f"The notebook ended the process that its kernel comes from, twice ({last}). Look for os.kill."
+        return Result(job.key, JobStatus.DIED, sentence=sentence)
+
+    def _run(self, job: Job, cells: list[CodeCell], zygote: Zygote, folder: Path) -> Result:
+        try:
+            session = Session(job, zygote, folder)
+        except KernelNotStarted as error:
+            zygote.end()
+            return Result(job.key, JobStatus.OURS, sentence=f"The kernel did not start: {error}")
+        results = [self._runner_of(session, cell)(session, cell) for cell in cells]
+        if not session.kernel.gone:
+            session.end_kernel()
+        outputs = session.outputs
+        return Result(
+            job.key,
+            _status(session, results),
+            tuple(
+                replace(r, outputs=tuple(outputs.cells[r.index]), execution_count=outputs.counts[r.index])
+                if r.judged_in_kernel
+                else r
+                for r in results
+            ),
+            sentence=session.why_gone or next((r.stop.sentence for r in results if r.stop), ""),
+            cpu_s=session.cpu_s,
+            widgets=outputs.widgets.metadata(),
+        )
+
+    def _zygote_for(self, job: Job) -> Zygote:
+        if self._stopped:
+            raise ZygoteDied("the runner was stopped")
+        if self._zygote is not None and not self._zygote.modules.issuperset(job.preload):
+            wanted = [*self._zygote.modules, *job.preload]
+            self._let_go()
+            self._zygote = self._new_zygote(wanted)
+        if self._zygote is None:
+            self._zygote = self._new_zygote(job.preload)
+        return self._zygote
+
+    def _let_go(self) -> None:
+        zygote, self._zygote = self._zygote, None
+        if zygote is not None:
+            zygote.close()
+
+    def stop(self) -> None:
+        """End the job at work, from another thread: its `execute` returns at once, not graded."""
+        self._stopped = True
+        zygote = self._zygote
+        if zygote is not None:
+            zygote.kill()
+
+    def close(self) -> None:
+        """End the zygote. A forked copy of a runner leaves the original's alone."""
+        if os.getpid() == self.pid:
+            self._let_go()
+
+
+_mine = threading.local()
+
+
+def use_runner(runner: Runner) -> None:
+    """Have `execute` use this runner in the calling thread. A pool calls it once in each of its threads."""
+    _mine.runner = runner
+
+
+def execute(job: Job) -> Result:
+    """Run a job's notebook in this thread's runner, which is made at first need and kept.
+
+    Importing torch costs seconds and a fork of a process that has it, hundredths; so the process that has it is kept
+    between calls, as a connection would be. It holds nothing of a job: `execute` is a pure function of `job`, and any
+    thread, process or Dask worker may call it.
+    """
+    runner: Runner | None = getattr(_mine, "runner", None)
+    if runner is None or runner.pid != os.getpid():  # none yet, or that of the process this one was forked from
+        runner = Runner()
+        use_runner(runner)
+    return runner.execute(job)
+
+
+def _status(session: Session, results: Sequence[CellResult]) -> JobStatus:
+    if any(result.stop for result in results):
+        return JobStatus.STOPPED
+    return JobStatus.DIED if session.why_gone else JobStatus.COMPLETED
+
+
+def _how_it_died(ended: Ended) -> str:
+    if ended.signal:
+        name = signal.strsignal(ended.signal) or "unknown"
+        return f"The kernel was killed by signal {ended.signal} ({name}) in this cell. Look for what crashes the process."
+    if ended.exit is not None:
+        return f"This cell ended its own kernel (exit status {ended.exit}). Remove exit(), quit() or os._exit()."
+    return "The kernel ended in this cell. Look for what ends or cuts off the process."
+
+
+def _ours(error: Exception) -> str:
+    if isinstance(error, OursError):
+        return str(error)
+    return f"The runner failed: {type(error).__name__}: {error}. This is a fault of torchdojo; please report it."
+
+
+def _unpack(files: Sequence[tuple[str, bytes]], folder: Path) -> None:
+    for name, content in files:
+        relative = PurePosixPath(name)
+        if relative.is_absolute() or ".." in relative.parts or not relative.parts:
+            raise OursError(f"A job's file may only lie beside its notebook, not at {name!r}.")
+        path = folder / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a job's folder, also where a cell took permissions away."""
+
+    def allow(function: Callable[[str], object], path: str, _error: object) -> None:
+        for one in (os.path.dirname(path), path):
+            try:
+                if not os.path.islink(one):
+                    os.chmod(one, stat.S_IRWXU)
+            except OSError:
+                pass
+        try:
+            function(path) if function is not os.open else shutil.rmtree(path, ignore_errors=True)
+        except OSError:
+            pass
+
+    shutil.rmtree(folder, onerror=allow)

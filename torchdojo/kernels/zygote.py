@@ -1,0 +1,160 @@
+"""The warm parent: a process that has imported everything, and forks one kernel for each job.
+
+It holds no secret (a kernel can read its copy of all of it), starts no thread and touches no GPU. Started by
+`warm.Zygote.start`, which also says what each request means; it ends, with everything below it, when its runner does.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+from torchdojo.kernels import tree, wire
+from torchdojo.kernels.birth import Birth
+from torchdojo.kernels.child import become_kernel, ignore_signals_of_a_terminal
+from torchdojo.kernels.preload import preload, warm_up
+from torchdojo.kernels.shell import ForkedKernel, new_kernel
+
+KILL_WITHIN_S = 5.0
+
+
+class Server:
+    """Answers one runner's requests, one after the other, in a process that does nothing else."""
+
+    def __init__(self, kernel: ForkedKernel, requests: socket.socket) -> None:
+        self._kernel = kernel
+        self._requests = requests
+        self._pid = os.getpid()
+        self._parent = os.getppid()
+        self._branches: set[int] = set()
+        self._job = 0
+
+    def serve(self) -> NoReturn:
+        """Answer until the runner is gone."""
+        poll = select.poll()
+        poll.register(self._requests, select.POLLIN)
+        while True:
+            if not poll.poll(2000):
+                if os.getppid() != self._parent:
+                    self._leave()
+                continue
+            try:
+                packet, descriptors, _, _ = socket.recv_fds(self._requests, wire.PACKET_BYTES, 8)
+            except OSError:
+                self._leave()
+            if not packet:
+                self._leave()
+            request = json.loads(packet)
+            try:
+                answer = getattr(self, "_do_" + request["do"])(request, descriptors)
+            except Exception as error:
+                answer = {"error": f"{type(error).__name__}: {error}"}
+            for number in descriptors:
+                os.close(number)
+            try:
+                self._requests.send(json.dumps(answer).encode())
+            except OSError:
+                self._leave()
+
+    def _do_fork(self, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
+        """Fork a kernel; the descriptors are `become_kernel`'s."""
+        pid = os.fork()
+        if pid == 0:
+            self._requests.close()
+            become_kernel(self._kernel, Birth(**request["birth"]), descriptors, self._pid)
+        self._job = pid
+        return {"pid": pid}
+
+    def _do_branch(self, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
+        """Fork a zygote for another runner; the descriptor is its end of the channel. The memory is shared."""
+        self._kill(keep=self._branches)
+        pid = os.fork()
+        if pid == 0:
+            self._requests.close()
+            tree.die_with_parent()
+            _prepare_process()
+            Server(self._kernel, socket.socket(fileno=descriptors[0])).serve()
+        self._branches.add(pid)
+        return {"pid": pid}
+
+    def _do_end(self, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
+        """Kill the job and whatever it left behind; say how its kernel ended and what CPU all of it used."""
+        ended, usage_s, left = self._kill(keep=self._branches)
+        status = ended.get(self._job)
+        self._job = 0
+        return {
+            "signal": os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else 0,
+            "exit": os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None,
+            "cpu_s": usage_s,
+            "left": left,
+        }
+
+    def _kill(self, keep: set[int]) -> tuple[dict[int, int], float, bool]:
+        """Kill and reap all children but `keep`: wait statuses by id, CPU seconds, whether any would not die."""
+        ended: dict[int, int] = {}
+        usage_s = 0.0
+        until_s = time.monotonic() + KILL_WITHIN_S
+        if self._job:
+            with suppress(ProcessLookupError):
+                os.kill(self._job, signal.SIGKILL)
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, 0 if self._job and self._job not in ended else os.WNOHANG)
+            except ChildProcessError:  # exact: as subreaper, no child means nothing below at all
+                return ended, usage_s, False
+            if pid:
+                ended[pid] = status
+                usage_s += usage.ru_utime + usage.ru_stime
+                keep.discard(pid)
+            elif keep and not (_children(self._pid) - keep):
+                return ended, usage_s, False
+            elif time.monotonic() > until_s:
+                return ended, usage_s, True
+            else:
+                tree.kill_below(self._pid, until_s, keep)
+                time.sleep(0.001)
+
+    def _leave(self) -> NoReturn:
+        """End, and everything below with it."""
+        self._kill(keep=set())
+        os._exit(0)
+
+
+def _children(pid: int) -> set[int]:
+    return {child for child in tree.Tree(pid).look() if tree.parent_of(child) == pid}
+
+
+def _prepare_process() -> None:
+    if os.getpgrp() != os.getpid():
+        os.setsid()
+    tree.become_subreaper()
+    ignore_signals_of_a_terminal()
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """`python -m torchdojo.kernels.zygote DESCRIPTOR FOLDER MODULE…`: import, say "ready", serve."""
+    requests = socket.socket(fileno=int(arguments[0]))
+    with suppress(ValueError):
+        sys.path.remove(os.getcwd())  # put there by -m
+    _prepare_process()
+    kernel = new_kernel(Path(arguments[1]))
+    missing = preload(arguments[2:])
+    warm_up(kernel.shell)
+    gc.collect()
+    gc.freeze()
+    threads = len(os.listdir("/proc/self/task"))
+    requests.send(json.dumps({"ready": True, "missing": missing, "threads": threads}).encode())
+    Server(kernel, requests).serve()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -129,15 +131,34 @@ def small_notebook(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-@pytest.fixture
-def small_course(tmp_path: Path, small_notebook: Callable[..., Path]) -> Path:
-    """A course of one small assignment, with the repository's own nbgrader_config.py; returns its folder."""
-    small_notebook()
-    (tmp_path / "course.yml").write_text(
+def write_small_course(folder: Path) -> Path:
+    """A course of one small assignment, with the repository's own nbgrader_config.py."""
+    write_notebook(folder / "source" / "01-small" / "01-small.ipynb", small_cells())
+    (folder / "course.yml").write_text(
         "format: 1\ntitle: A small course\ncourse_id: small\nlanguages: [en]\ntimezone: UTC\nsandbox: none\n"
         "limits: {cell_timeout_s: 30}\n"
         "runners: {local: {device: cpu, workers: 2, threads: 1}}\n"
         "assignments:\n  - {name: 01-small, section: '1.1', title: Doubling, points: 3}\n"
     )
-    shutil.copy(ROOT / "nbgrader_config.py", tmp_path)
-    return tmp_path
+    shutil.copy(ROOT / "nbgrader_config.py", folder)
+    return folder
+
+
+@pytest.fixture
+def small_course(tmp_path: Path) -> Path:
+    """A course of one small assignment, nothing released; returns its folder."""
+    return write_small_course(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def _released_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_small_course(tmp_path_factory.mktemp("released"))
+    command = [sys.executable, "-m", "torchdojo", "release", "01-small"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def released_course(_released_once: Path, tmp_path: Path) -> Path:
+    """A copy of the small course, released; returns its folder."""
+    return shutil.copytree(_released_once, tmp_path / "course")

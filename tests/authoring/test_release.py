@@ -15,7 +15,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from tests.conftest import ALTERNATIVE, SOLUTION, small_cells, write_notebook
 from torchdojo.authoring.leaks import leaks
-from torchdojo.authoring.release import release, starter
+from torchdojo.authoring.release import release
+from torchdojo.authoring.starter import starter
 from torchdojo.course import load
 from torchdojo.errors import AuthorError
 from torchdojo.notebook import is_author_cell, read_node

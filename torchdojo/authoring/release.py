@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import nbgrader
-from nbformat.v4 import new_code_cell
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
-from nbgrader.preprocessors import ClearSolutions, NbGraderPreprocessor
+from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
@@ -84,13 +83,6 @@ def release(course: Course, name: str, *, lang: str = "en") -> Path:
     stamps.parent.mkdir(exist_ok=True)
     stamps.write_text(json.dumps(_read(stamps) | {name: _digest(course, name)}, indent=2) + "\n", encoding="utf-8")
     return target
-
-
-def starter(source: str) -> str:
-    """What a student gets of a solution cell: nbgrader's own stub in the place of each solution region."""
-    cell = new_code_cell(source)
-    ClearSolutions()._replace_solution_region(cell, "python")  # its public door wants a whole notebook
-    return str(cell.source)
 
 
 def nbgrader_config(course: Course) -> Config:

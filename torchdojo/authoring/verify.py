@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torchdojo.authoring.release import starter
+from torchdojo.authoring.starter import starter
 from torchdojo.authoring.trial import Trial, TrialResult, run_trials
 from torchdojo.checks import Verdict
 from torchdojo.checks.run import test_names

@@ -147,9 +147,7 @@ def test_variable_wins_over_working_directory(make_data: MakeData, monkeypatch: 
     assert mnist_root() == data
 
 
-def test_nearest_course_above_the_working_directory(
-    make_data: MakeData, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nearest_course_above_the_working_directory(make_data: MakeData, monkeypatch: pytest.MonkeyPatch) -> None:
     """In release/09-mnist of a course, that course's data is found."""
     data = make_data(without=())
     (data.parent / "course.yml").touch()
@@ -165,9 +163,7 @@ def test_editable_install_knows_its_clone(tmp_path: Path, monkeypatch: pytest.Mo
     assert mnist_root() == CLONE / "data"
 
 
-def test_relative_root_survives_chdir(
-    make_data: MakeData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_relative_root_survives_chdir(make_data: MakeData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The folder that comes back is absolute."""
     data = make_data(without=())
     monkeypatch.chdir(data.parent)
@@ -193,8 +189,7 @@ def test_variable_that_misses_the_folder_is_told_the_right_one(
     with pytest.raises(OursError) as caught:
         mnist_root()
     assert str(caught.value) == (
-        f"TORCHDOJO_DATA: {wrong} has no MNIST/raw in it. "
-        f"Set TORCHDOJO_DATA to the course's data folder: {data}"
+        f"TORCHDOJO_DATA: {wrong} has no MNIST/raw in it. Set TORCHDOJO_DATA to the course's data folder: {data}"
     )
 
 
@@ -347,9 +342,7 @@ def test_missing_file_is_named(make_data: MakeData) -> None:
 # Folders that cannot be written
 
 
-def test_read_only_data_is_unpacked_into_the_cache(
-    make_data: MakeData, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_read_only_data_is_unpacked_into_the_cache(make_data: MakeData, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the data folder cannot be written, the user's cache folder holds the unpacked files."""
     data = make_data(without=(TEST_LABELS,))
     cache = data.parent / "cache"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbgrader.api import Gradebook
+from nbgrader.apps import GenerateAssignmentApp
 
 CONFIG = """\
 c = get_config()
@@ -48,7 +52,9 @@ FIRST = [
     _solution("square", "def square(x):\n    return x * x"),
     _tests("test_square", HIDDEN, 2),
     _tests("test_partial", PARTIAL, 4),
-    _solution("mean", "def mean():\n    n = [int(line) for line in Path('data.csv').open()]\n    return sum(n) / len(n)"),
+    _solution(
+        "mean", "def mean():\n    n = [int(line) for line in Path('data.csv').open()]\n    return sum(n) / len(n)"
+    ),
     _tests("test_mean", "assert mean() == 2", 3),
     _cell("markdown", "Your words", "essay", grade=True, solution=True, points=5),
     _cell("code", "### BEGIN SOLUTION\nplot = 1\n### END SOLUTION", "plot", grade=True, solution=True, points=2),
@@ -71,7 +77,7 @@ def write(path: Path, cells: list[Any]) -> None:
 
 
 def nbgrader(folder: Path, *arguments: str, status: int = 0) -> str:
-    """Plain nbgrader, as a person types it."""
+    """Plain nbgrader, as a person types it in an activated environment."""
     done = subprocess.run(
         [sys.executable, "-m", "nbgrader", *arguments], cwd=folder, capture_output=True, text=True, check=False
     )
@@ -86,9 +92,29 @@ def build(folder: Path) -> Path:
     write(folder / "source" / "ps1" / "p1.ipynb", FIRST)
     write(folder / "source" / "ps1" / "p2.ipynb", SECOND)
     (folder / "source" / "ps1" / "data.csv").write_text(DATA)
-    nbgrader(folder, "db", "assignment", "add", "ps1", "--duedate", DUE)
-    nbgrader(folder, "generate_assignment", "ps1")
+    with with_alembic(), Gradebook(f"sqlite:///{folder}/gradebook.db", "foreign") as gradebook:
+        gradebook.add_assignment("ps1", duedate=DUE)
+    release(folder, "ps1")
     return folder
+
+
+def release(folder: Path, assignment: str) -> None:
+    """`nbgrader generate_assignment`, in this process: a start of it costs seconds."""
+    app = GenerateAssignmentApp()
+    with contextlib.chdir(folder):
+        app.initialize([f"--course-dir={folder}", "--log-level=ERROR", "--force", assignment])
+        app.start()
+
+
+@contextlib.contextmanager
+def with_alembic() -> Iterator[None]:
+    """nbgrader finds the command `alembic` on the PATH when it makes a gradebook."""
+    before = os.environ["PATH"]
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{before}"
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before
 
 
 Change = Callable[[dict[str, Any], dict[str, Any]], Any]
@@ -117,7 +143,9 @@ def submit(folder: Path, student: str, change: Change | None = None, *, stamp: s
 def solve(first: dict[str, Any], second: dict[str, Any]) -> None:
     """Everything right, in the student's own words."""
     first["square"].source = "def square(x):\n    return x ** 2"
-    first["mean"].source = "def mean():\n    with open('data.csv') as f:\n        n = [int(x) for x in f]\n    return sum(n) / 3"
+    first[
+        "mean"
+    ].source = "def mean():\n    with open('data.csv') as f:\n        n = [int(x) for x in f]\n    return sum(n) / 3"
     first["essay"].source = "Squares grow."
     first["plot"].source = "plot = [1, 4, 9]\nplot"
     second["add"].source = "def add(x):\n    return x + base"

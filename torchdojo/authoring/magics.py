@@ -53,7 +53,8 @@ class AuthorMagics(Magics):
 
     def _names(self) -> dict[str, Any]:
         assert self.shell is not None  # IPython sets it when it registers the magics
-        return self.shell.user_ns
+        names: dict[str, Any] = self.shell.user_ns
+        return names
 
     def _last_grade_cell(self) -> str:
         for source in reversed(self._names().get("In", [])):

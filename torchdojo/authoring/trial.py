@@ -5,18 +5,21 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, cast
 
 from torchdojo.authoring.scratch import defined_names, scratch_student
-from torchdojo.checks import CheckReport, TestOutcome, Verdict, run_tests
+from torchdojo.checks import CheckReport, NamespaceStudent, TestOutcome, Verdict, run_tests
 from torchdojo.checks.outcome import score
 from torchdojo.checks.run import test_names
+from torchdojo.isolation.checker import check_isolated
+from torchdojo.isolation.server import host
 from torchdojo.notebook import Exercise
 
 
@@ -30,6 +33,7 @@ class Trial:
     sources: tuple[str, ...]
     seed: int = 0
     threads: int = 1
+    isolated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +110,31 @@ def _child(trial: Trial, namespace: dict[str, Any], pipe: Connection) -> None:
     except BaseException as error:  # a variant's code may raise anything; all of it is the author's to read
         pipe.send(("broken", f"{type(error).__name__}: {error}"))
         return
-    report = run_tests(
-        exercise.tests,
-        student,
-        exercise.points,
-        seed=trial.seed,
-        on_outcome=lambda name, outcome: pipe.send(("test", (name, outcome))),
-    )
+
+    def told(name: str, outcome: TestOutcome | None) -> None:
+        pipe.send(("test", (name, outcome)))
+
+    if trial.isolated:
+        with _hosted(student) as control:
+            report = check_isolated(exercise.tests, exercise.points, control, seed=trial.seed, on_outcome=told)
+    else:
+        report = run_tests(exercise.tests, student, exercise.points, seed=trial.seed, on_outcome=told)
     pipe.send(("report", report))
+
+
+@contextmanager
+def _hosted(student: NamespaceStudent) -> Iterator[socket.socket]:
+    """The student in a process of its own; the socket by which a checker connects."""
+    ours, theirs = socket.socketpair()
+    process = os.fork()
+    if process == 0:
+        ours.close()
+        with suppress(BaseException):
+            host(theirs, student)
+        os._exit(0)
+    theirs.close()
+    with ours:
+        yield ours
 
 
 def _read(entry: _Running) -> TrialResult | None:

@@ -6,7 +6,7 @@ Imports nothing of the coordinator's: it runs in a student's kernel.
 from torchdojo.checks.cell import check
 from torchdojo.checks.outcome import CheckReport, Place, TestOutcome, Verdict
 from torchdojo.checks.run import run_tests
-from torchdojo.checks.student import NamespaceStudent, NotAttempted, Student
+from torchdojo.checks.student import NamespaceStudent, NotAttempted, Student, StudentLost
 
 __all__ = [
     "CheckReport",
@@ -14,6 +14,7 @@ __all__ = [
     "NotAttempted",
     "Place",
     "Student",
+    "StudentLost",
     "TestOutcome",
     "Verdict",
     "check",

@@ -39,7 +39,7 @@ def show(report: CheckReport) -> None:
         return
     from IPython.display import display
 
-    display({"text/html": as_html(report), "text/plain": as_text(report)}, raw=True)
+    display({"text/html": as_html(report), "text/plain": as_text(report)}, raw=True)  # type: ignore[no-untyped-call]
 
 
 def _interactive_shell() -> Any:

@@ -20,10 +20,14 @@ class Verdict(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A line of the learner's own code: its number in its cell (from 1) and its text."""
+    """A line of the learner's own code: its number in its cell (from 1) and its text.
+
+    `innermost`: the exception came from this line itself, not from something that it called.
+    """
 
     line: int
     text: str
+    innermost: bool = False
 
 
 @dataclass(frozen=True, slots=True)

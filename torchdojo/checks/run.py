@@ -8,8 +8,6 @@ import io
 import itertools
 import linecache
 import os
-import random
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +18,7 @@ import pytest
 from _pytest.assertion.rewrite import rewrite_asserts
 
 from torchdojo.checks.outcome import CheckReport, TestOutcome, Verdict, score
+from torchdojo.checks.seeds import random_state_kept, seed_everything
 from torchdojo.checks.student import Student
 from torchdojo.checks.verdict import Comparison, Failure, explain
 
@@ -69,7 +68,7 @@ def run_tests(
         KeyboardInterrupt: the tests were interrupted. A fault of the tests themselves is an outcome, never an error.
     """
     plugin = _CellPlugin(source, student, seed, on_outcome)
-    with _quiet() as output, _random_state_kept():
+    with _quiet() as output, random_state_kept():
         try:
             status = _pytest_main(plugin)
         except KeyboardInterrupt:
@@ -155,7 +154,8 @@ class _CellPlugin:
                 if not self._passed(needed):
                     raise _DependencyFailed(needed)
         self._comparison = None
-        _seed_everything(self._seed)
+        seed_everything(self._seed)
+        self._student.seed(self._seed)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self) -> Any:
@@ -340,31 +340,3 @@ def _quiet() -> Iterator[io.StringIO]:
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield output
-
-
-@contextlib.contextmanager
-def _random_state_kept() -> Iterator[None]:
-    python = random.getstate()
-    numpy = sys.modules.get("numpy")
-    torch = sys.modules.get("torch")
-    numpy_state = numpy.random.get_state() if numpy else None
-    torch_state = torch.get_rng_state() if torch else None
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        if numpy:
-            numpy.random.set_state(numpy_state)
-        if torch:
-            torch.set_rng_state(torch_state)
-
-
-def _seed_everything(seed: int) -> None:
-    random.seed(seed)
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(seed % 2**32)
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed takes 1 ms more to record a traceback for CUDA
-        if torch.cuda.is_initialized():
-            torch.cuda.manual_seed_all(seed)

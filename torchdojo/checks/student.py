@@ -12,10 +12,15 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from torchdojo.checks.outcome import Place
+from torchdojo.checks.seeds import seed_everything
 
 
 class NotAttempted(Exception):
     """The learner has not defined what the test asks for."""
+
+
+class StudentLost(Exception):
+    """The process that runs the learner's code ended, hung, or answered nonsense. The learner's failed test."""
 
 
 class Student(Protocol):
@@ -26,6 +31,9 @@ class Student(Protocol):
 
     def run(self, probe: Callable[..., Any], /, *args: Any) -> Any:
         """`probe(*args)`, evaluated where the learner's code lives. Called by tests; returns a value."""
+
+    def seed(self, seed: int) -> None:
+        """Start random numbers from `seed` where the learner's code lives. Called before each test."""
 
     def place_of(self, error: BaseException, traceback: TracebackType | None) -> Place | None:
         """The innermost line of the learner's code that `error` went through. Called by the runner of tests."""
@@ -50,11 +58,15 @@ class NamespaceStudent:
     def run(self, probe: Callable[..., Any], /, *args: Any) -> Any:
         return probe(*args)
 
+    def seed(self, seed: int) -> None:
+        seed_everything(seed)
+
     def place_of(self, error: BaseException, traceback: TracebackType | None) -> Place | None:
         place = None
         while traceback is not None:
             if any(traceback.tb_frame.f_globals is namespace for namespace in self._owned):
                 filename, line = traceback.tb_frame.f_code.co_filename, traceback.tb_lineno
-                place = Place(line, linecache.getline(filename, line).strip())
+                text = linecache.getline(filename, line).strip()
+                place = Place(line, text, innermost=traceback.tb_next is None)
             traceback = traceback.tb_next
         return place

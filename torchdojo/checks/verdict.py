@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from torchdojo.checks.outcome import Place, Verdict
-from torchdojo.checks.student import NotAttempted, Student
+from torchdojo.checks.student import NotAttempted, Student, StudentLost
 from torchdojo.checks.values import describe
 
 _MESSAGE_CHARS = 400
@@ -80,13 +80,15 @@ def explain(
         )
     if type(error) is NotImplementedError and not error.args and place is not None:
         return Failure(Verdict.NOT_ATTEMPTED, message="Replace raise NotImplementedError() by your own code.")
+    if isinstance(error, StudentLost):
+        return Failure(Verdict.RAISED, message=_short(str(error)), exception=type(error).__name__)
     frames = list(_frames(traceback))
     last_is_test = bool(frames) and module is not None and frames[-1].tb_frame.f_globals is vars(module)
     if isinstance(error, pytest.skip.Exception) and place is None:
         return Failure(Verdict.NOT_RUN, message=_first_line(error))
     if isinstance(error, pytest.fail.Exception) and place is None:
         return _wrong_by_pytest(error)
-    if isinstance(error, AssertionError) and (place is None or not _ends_with_student(frames, student)):
+    if isinstance(error, AssertionError) and (place is None or not place.innermost):
         return _wrong(error, frames, comparison)
     if place is not None:
         name = type(error).__name__
@@ -145,13 +147,6 @@ def _advice_of_library(text: str) -> str:
 def _shape(value: Any) -> tuple[int, ...] | None:
     shape = getattr(value, "shape", None)
     return tuple(shape) if shape is not None else None
-
-
-def _ends_with_student(frames: list[TracebackType], student: Student) -> bool:
-    if not frames:
-        return False
-    last = frames[-1]
-    return student.place_of(AssertionError(), last) is not None and last.tb_next is None
 
 
 def _frames(traceback: TracebackType | None) -> Iterator[TracebackType]:

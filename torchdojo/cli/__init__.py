@@ -12,6 +12,7 @@ import click
 COMMANDS = {
     "verify": "Judge the tests: right solutions pass, wrong ideas are caught.",
     "release": "Write what students get from what instructors wrote.",
+    "autograde": "Grade what came in and changed since it was last graded.",
     "rehearse": "Write a pretend class with known grades, to rehearse grading.",
 }
 

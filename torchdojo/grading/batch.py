@@ -17,7 +17,7 @@ from torchdojo.errors import AuthorError, OursError
 from torchdojo.grading.desk import Desk, Planned
 from torchdojo.grading.folder import CourseFolder
 from torchdojo.grading.prepare import Prepared, Terms
-from torchdojo.grading.status import BatchReport, Graded, Status
+from torchdojo.grading.status import BatchReport, Graded
 from torchdojo.kernels.job import Job, JobStatus, Result
 
 
@@ -76,12 +76,12 @@ def autograde(
     """
     watch, began = watch or Watch(), time.monotonic()
     with Desk(folder, assignment, terms, watch.waiting, lock_wait_s) as desk:
-        plan = desk.plan(force=force)
-        if not plan:
+        planned = desk.plan(force=force)
+        if not planned:
             raise NothingToGrade(desk.nothing_to_grade())
-        todo = [planned for planned in plan if planned.why]
+        todo = [each for each in planned if each.why]
         graded = [
-            replace(planned.entry.graded, unchanged=True) for planned in plan if planned.entry and not planned.why
+            replace(planned.entry.graded, unchanged=True) for planned in planned if planned.entry and not planned.why
         ]
         watch.planned(todo, graded)
         ended = Ended()
@@ -94,9 +94,18 @@ def autograde(
         graded=tuple(sorted(graded, key=lambda each: each.student)),
         seconds=time.monotonic() - began,
         interrupted=ended.interrupted,
-        remaining=len(plan) - len(graded),
+        remaining=len(planned) - len(graded),
         halted=ended.halted,
     )
+
+
+def plan(folder: CourseFolder, assignment: str, terms: Terms, *, force: bool = False) -> list[Planned]:
+    """What `autograde` would grade, and why; nothing is written. Raises as `autograde` does."""
+    with Desk(folder, assignment, terms, lambda _: None, 0.0) as desk:
+        planned = desk.plan(force=force)
+        if not planned:
+            raise NothingToGrade(desk.nothing_to_grade())
+        return planned
 
 
 class Ended:
@@ -152,4 +161,4 @@ def _result(future: Future[Result], job: Job) -> Result:
     return Result(key=job.key, status=JobStatus.OURS, sentence=sentence)
 
 
-__all__ = ["BatchReport", "NothingToGrade", "Status", "Watch", "autograde"]
+__all__ = ["BatchReport", "NothingToGrade", "Watch", "autograde", "plan"]

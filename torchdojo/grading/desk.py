@@ -62,6 +62,7 @@ class Desk:
         self.folder, self.assignment, self.terms = folder, assignment, terms
         self._on_wait, self._lock_wait_s = on_wait, lock_wait_s
         self._open = contextlib.ExitStack()
+        self._earlier: dict[str, Entry] = {}
 
     def __enter__(self) -> Self:
         with self._open as stack:
@@ -91,24 +92,24 @@ class Desk:
     # -------------------------------------------------------------------------------------------- plan
 
     def plan(self, *, force: bool) -> list[Planned]:
-        """Every submission, with why it must be graded. What will be graded counts as not graded from here on."""
+        """Every submission, with why it must be graded."""
         submissions = self.folder.submissions(self.assignment)
         if not submissions:
             return []
         tests = self._hashes_of_tests()
         judge = self._hash_of_judge()
-        entries, ids = self.journal.entries(self.assignment), self.ledger.submission_ids(self.assignment)
+        self._earlier, ids = self.journal.entries(self.assignment), self.ledger.submission_ids(self.assignment)
         plan = []
         for submission in submissions:
             inputs = self._inputs(submission, tests, judge)
-            entry = entries.get(submission.student)
+            entry = self._earlier.get(submission.student)
             stands = entry is not None and entry.graded.recorded and entry.submission_id == ids.get(submission.student)
             why = "forced" if force else self._why(submission, inputs, entry if stands else None)
             plan.append(Planned(submission, inputs, why, entry))
-        self._begin([planned for planned in plan if planned.why])
         return plan
 
-    def _begin(self, todo: list[Planned]) -> None:
+    def begin(self, todo: list[Planned]) -> None:
+        """From here on these count as not graded, until `record` says otherwise. Leftovers of a killed run go."""
         self.journal.reopen(self.assignment, [planned.submission.student for planned in todo])
         for planned in todo:
             remove_leftovers(self.folder, planned.submission)
@@ -218,11 +219,10 @@ class Desk:
         return True
 
     def _enter_journal(self, prepared: Prepared, graded: Graded) -> Graded:
-        student, inputs = prepared.submission.student, prepared.inputs
-        earlier = self.journal.entries(self.assignment).get(student)
+        inputs, earlier = prepared.inputs, self._earlier.get(prepared.submission.student)
         if self.folder.coursedir.notebook_id != "*" and earlier and graded.recorded:
             graded, inputs = _with_the_others(earlier, graded, inputs)
-        self.journal.write(graded, inputs, self.ledger.submission_ids(self.assignment).get(student))
+        self.journal.write(graded, inputs, prepared.submission_id)
         return graded
 
     def _ours(self, prepared: Prepared, error: Exception) -> Prepared:

@@ -5,6 +5,7 @@ Any nbgrader course: `course.yml` is read where there is one, and adds limits, d
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import glob
 import re
@@ -161,5 +162,6 @@ def open_folder(root: Path, arguments: Sequence[str] = ()) -> CourseFolder:
     Raises: AuthorError from course.yml.
     """
     app = AutogradeApp()
-    app.initialize([f"--course-dir={root.absolute()}", *arguments])
+    with contextlib.chdir(root):  # nbgrader also reads the configuration in the working folder, whatever the course
+        app.initialize([f"--course-dir={root.absolute()}", *arguments])
     return CourseFolder(app)

@@ -11,7 +11,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import psutil
-from nbgrader.api import Grade, Gradebook, GradeCell, MissingEntry, SubmittedAssignment, TaskCell
+from nbgrader.api import (
+    Comment,
+    Grade,
+    Gradebook,
+    GradeCell,
+    MissingEntry,
+    SolutionCell,
+    SubmittedAssignment,
+    TaskCell,
+)
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
@@ -29,7 +38,7 @@ def _impatient(db_url: str) -> str:
     return url.render_as_string(hide_password=False)
 
 
-class AnswerKey(Gradebook):  # type: ignore[misc]
+class AnswerKey(Gradebook):
     """The gradebook as preparing reads it: cells and notebooks of an assignment are looked up once a batch."""
 
     def __init__(self, db_url: str) -> None:
@@ -53,17 +62,19 @@ class AnswerKey(Gradebook):  # type: ignore[misc]
 
 
 class _HeldSession(Session):
-    """A session whose `commit` keeps the transaction open, so that nbgrader's many commits become one."""
+    """A session whose `commit` does nothing, so that nbgrader's many commits become one: `commit_all`.
+
+    What was changed is written before the next query (autoflush), so nbgrader's own code finds it.
+    """
 
     def commit(self) -> None:
-        self.flush()
-        self.expire_all()  # as a real commit does: computed columns such as a notebook's score are read again
+        pass
 
     def commit_all(self) -> None:
         super().commit()
 
 
-class Ledger(Gradebook):  # type: ignore[misc]
+class Ledger(Gradebook):
     """The gradebook as recording writes it: everything inside `transaction()` stands, or nothing of it.
 
     `holds` is False for a course whose own steps open the gradebook: they must find what nbgrader has committed.
@@ -74,7 +85,7 @@ class Ledger(Gradebook):  # type: ignore[misc]
         self.db = scoped_session(
             sessionmaker(class_=_HeldSession if holds else Session, autoflush=True, bind=self.engine, future=True)
         )
-        self._grades: dict[tuple[str, str, str, str], Any] = {}
+        self._found: dict[tuple[str, ...], Any] = {}  # in this transaction
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Ledger]:
@@ -91,20 +102,44 @@ class Ledger(Gradebook):  # type: ignore[misc]
             raise
         finally:
             self.db.remove()
-            self._grades.clear()
+            self._found.clear()
+
+    def add_submission(self, assignment: str, student: str, **columns: Any) -> Any:
+        """As nbgrader's, less SQLAlchemy's warnings about flushing the half-built submission."""
+        with self.db().no_autoflush:
+            return super().add_submission(assignment, student, **columns)
+
+    # Below: as nbgrader's, asked once a notebook where nbgrader asks once or twice a cell.
+
+    def find_submission(self, assignment: str, student: str) -> Any:
+        key = ("submission", assignment, student)
+        if key not in self._found:
+            self._found[key] = super().find_submission(assignment, student)
+        return self._found[key]
+
+    def find_submission_notebook(self, notebook: str, assignment: str, student: str) -> Any:
+        key = ("notebook", notebook, assignment, student)
+        if key not in self._found:
+            self._found[key] = super().find_submission_notebook(notebook, assignment, student)
+        return self._found[key]
 
     def find_grade(self, grade_cell: str, notebook: str, assignment: str, student: str) -> Any:
-        """As nbgrader's, with one query a notebook where nbgrader makes one or two a cell."""
-        key = (grade_cell, notebook, assignment, student)
-        if key not in self._grades:
-            rows = self.find_submission_notebook(notebook, assignment, student)
-            for kind in (TaskCell, GradeCell):
-                query = self.db.query(Grade, kind.name).join(kind, kind.id == Grade.cell_id)
-                for grade, name in query.filter(Grade.notebook_id == rows.id):
-                    self._grades[name, notebook, assignment, student] = grade
-        if key not in self._grades:
-            raise MissingEntry(f"No such grade: {assignment}/{notebook}/{grade_cell} for {student}")
-        return self._grades[key]
+        return self._of_cell(Grade, (GradeCell, TaskCell), grade_cell, notebook, assignment, student)
+
+    def find_comment(self, solution_cell: str, notebook: str, assignment: str, student: str) -> Any:
+        return self._of_cell(Comment, (SolutionCell, TaskCell), solution_cell, notebook, assignment, student)
+
+    def _of_cell(self, what: Any, kinds: tuple[Any, ...], cell: str, *place: str) -> Any:
+        if (what.__name__, *place) not in self._found:
+            rows = self.find_submission_notebook(*place)
+            found = self._found[what.__name__, *place] = {}
+            for kind in reversed(kinds):
+                query = self.db.query(what, kind.name).join(kind, kind.id == what.cell_id)
+                found |= {name: row for row, name in query.filter(what.notebook_id == rows.id)}
+        try:
+            return self._found[what.__name__, *place][cell]
+        except KeyError:
+            raise MissingEntry(f"No such {what.__name__.lower()}: {cell} of {'/'.join(place)}") from None
 
     def submission_ids(self, assignment: str) -> dict[str, str]:
         """The gradebook's id of each submission of an assignment, by student."""

@@ -65,6 +65,7 @@ class Prepared:
     missing: list[str] = field(default_factory=list)  # the assignment's notebooks that were not handed in
     timestamp: Any = None
     inputs: dict[str, Inputs] = field(default_factory=dict)
+    submission_id: str | None = None  # the gradebook's, once it is recorded
     status: Status | None = None
     sentence: str = ""
 
@@ -177,6 +178,7 @@ def _notebook(
 
 
 def _finish(prepared: PreparedNotebook, node: Any) -> None:
+    node = nbformat.from_dict(node)  # cells that nbgrader put back are made of plain dicts
     repeatable_ids(node)
     try:
         # by the kernelspec that it runs with: nbgrader has put the assignment's own there

@@ -145,7 +145,9 @@ def _enter_submission(ledger: Ledger, prepared: Prepared) -> Any:
     submission = prepared.submission
     ledger.update_or_create_student(submission.student)
     when = {"timestamp": prepared.timestamp} if prepared.timestamp else {}
-    return ledger.update_or_create_submission(submission.assignment, submission.student, **when)
+    row = ledger.update_or_create_submission(submission.assignment, submission.student, **when)
+    prepared.submission_id = row.id
+    return row
 
 
 def _rows(ledger: Ledger, prepared: Prepared, notebook: str) -> Any:

@@ -4,16 +4,52 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torchdojo.grading.prepare import Terms
+from torchdojo.kernels.job import Job, Result
 from torchdojo.kernels.preload import modules_in
 
 if TYPE_CHECKING:
     from torchdojo.grading.folder import CourseFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Where jobs run on this machine, for `autograde`."""
+
+    executor: Executor
+    execute: Callable[[Job], Result]
+    ahead: int
+
+
+@contextmanager
+def open_pool(workers: int) -> Iterator[Pool]:
+    """Warm kernels, `workers` at once; 0 means as many as there are cores. Whatever still runs at the end is ended."""
+    from torchdojo.kernels.execute import Runner, execute, use_runner
+
+    workers = workers or len(os.sched_getaffinity(0))
+    started: list[Runner] = []
+
+    def start() -> None:
+        started.append(Runner())
+        use_runner(started[-1])
+
+    executor = ThreadPoolExecutor(workers, initializer=start)
+    try:
+        yield Pool(executor, execute, ahead=2 * workers + 2)
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+        for runner in started:
+            runner.stop()
+        executor.shutdown()
+        for runner in started:
+            runner.close()
 
 
 @dataclass(frozen=True, slots=True)

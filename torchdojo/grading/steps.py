@@ -132,7 +132,7 @@ _WITH_OPEN_GRADEBOOK: dict[type, Callable[[Any, Any, Any, Any], None]] = {
 _WITHOUT_GRADEBOOK = (ClearOutput, DeduplicateIds, IgnorePattern, LimitOutput, ClearMetadataPreprocessor)
 
 
-class _CompiledSchema(BaseMetadataValidator):  # type: ignore[misc]
+class _CompiledSchema(BaseMetadataValidator):
     """nbgrader's schema of a cell's metadata, compiled: 1 ms a cell becomes 10 µs. What fails is told by nbgrader."""
 
     _checks: dict[int, Callable[[Any], Any]] = {}  # noqa: RUF012  (by schema version)
@@ -144,7 +144,7 @@ class _CompiledSchema(BaseMetadataValidator):  # type: ignore[misc]
         if meta.get("schema_version", 0) == self.schema_version:
             check = self._checks.get(self.schema_version)
             if check is None:
-                check = self._checks[self.schema_version] = fastjsonschema.compile(self.schema)
+                check = self._checks[self.schema_version] = fastjsonschema.compile(self.schema, use_default=False)
             try:
                 check(meta)
                 return
@@ -153,7 +153,7 @@ class _CompiledSchema(BaseMetadataValidator):  # type: ignore[misc]
         super().validate_cell(cell)
 
 
-class _Validator(MetadataValidator, _CompiledSchema):  # type: ignore[misc]
+class _Validator(MetadataValidator, _CompiledSchema):
     """nbgrader's own rules; their schema is looked up in `_CompiledSchema`, which comes next in the order of bases."""
 
 

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NoReturn
 
-from torchdojo.kernels import tree, wire
+from torchdojo.kernels import sandbox, tree, wire
 from torchdojo.kernels.birth import Birth
+from torchdojo.kernels.preload import THREAD_VARIABLES
 from torchdojo.kernels.shell import ForkedKernel
 
 _STREAMS_FROM = 200  # where the kernel keeps its own copies of 1 and 2, out of the way of a cell that closes descriptors
-_MIB = 1024 * 1024
 
 
 def become_kernel(kernel: ForkedKernel, birth: Birth, descriptors: Sequence[int], parent: int) -> NoReturn:
-    """Run one job's cells in this process and never return.
+    """Run one job's cells in this process and never return. The process is a child of `sandbox.fork`.
 
     `descriptors` are the channel for messages, the channel for commands, and the pipes for text on 1 and 2. `parent` is
     the zygote's process id. A failure before the first cell goes to the runner as a message of kind "failed".
@@ -29,17 +28,15 @@ def become_kernel(kernel: ForkedKernel, birth: Birth, descriptors: Sequence[int]
     messages, commands = (socket.socket(fileno=number) for number in descriptors[:2])
     try:
         tree.die_with_parent()
-        if os.getppid() != parent:
+        if os.getppid() not in (parent, 0):  # 0 is a parent outside this process's namespace
             os._exit(1)
-        os.setsid()
-        _own_streams(descriptors[2], descriptors[3])
-        if birth.sandbox is not None:
-            from torchdojo.kernels import sandbox
-
-            sandbox.enter(birth.sandbox)
-        _own_surroundings(birth, kernel)
-        _own_limits(birth)
-        _start_threads(birth.threads)
+        streams = _own_streams(descriptors[2], descriptors[3])
+        sandbox.enter(_spec(birth), keep=(0, 1, 2, messages.fileno(), commands.fileno(), *streams))
+        kernel.shell.init_environment()  # the sandbox has made a new one
+        kernel.shell.starting_dir = os.getcwd()
+        kernel.shell.history_manager.reset(new_session=False)  # it remembers the folder, for `%cd -`
+        if birth.threads > 1 and "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(birth.threads)
         seed_everything(birth.seed)
     except BaseException as error:
         sentence = f"{type(error).__name__}: {error}"
@@ -50,73 +47,25 @@ def become_kernel(kernel: ForkedKernel, birth: Birth, descriptors: Sequence[int]
     kernel.serve(commands)
 
 
-def _own_streams(out: int, err: int) -> None:
+def _spec(birth: Birth) -> sandbox.SandboxSpec:
+    spec = sandbox.SandboxSpec(**birth.sandbox)
+    # for libraries that are imported from here on; torch is told directly
+    environment = dict(spec.environment) | dict.fromkeys(THREAD_VARIABLES, str(birth.threads))
+    if birth.device == "cpu":
+        environment["CUDA_VISIBLE_DEVICES"] = ""
+    return replace(spec, environment=tuple(environment.items()))
+
+
+def _own_streams(out: int, err: int) -> list[int]:
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 0)
+    kept = []
     for number, pipe, stream in ((1, out, sys.stdout), (2, err, sys.stderr)):
         os.dup2(pipe, number)
-        kept = _STREAMS_FROM + number
-        os.dup2(pipe, kept, inheritable=False)
+        kept.append(os.dup2(pipe, _STREAMS_FROM + number, inheritable=False))
         os.close(pipe)
-        stream.move_to(kept, nowhere)
-    os.set_inheritable(nowhere, True)
-
-
-def _own_surroundings(birth: Birth, kernel: ForkedKernel) -> None:
-    os.environ.pop("PYTHONSAFEPATH", None)
-    os.environ.update(birth.environment)
-    os.environ["TMPDIR"] = birth.temporary
-    os.environ["PWD"] = birth.folder
-    if birth.device == "cpu":
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    os.chdir(birth.folder)
-    os.umask(0o022)
-    tempfile.tempdir = None
-    kernel.shell.starting_dir = birth.folder
-    kernel.shell.history_manager.reset(new_session=False)  # it remembers the folder, for `%cd -`
-
-
-def _own_limits(birth: Birth) -> None:
-    _limit(resource.RLIMIT_CORE, 0)
-    if birth.file_mib > 0:
-        _limit(resource.RLIMIT_FSIZE, birth.file_mib * _MIB)  # Python ignores SIGXFSZ, so a write fails with EFBIG
-    if birth.memory_mib > 0 and birth.device == "cpu":
-        # beyond what the libraries hold already: an allocation that is too large raises, and the cell says where
-        _limit(resource.RLIMIT_DATA, _data_bytes() + birth.memory_mib * _MIB)
-    if birth.processes > 0:
-        # counted over all processes and threads of this user, so a wide margin: the runner counts the job's own
-        _limit(resource.RLIMIT_NPROC, _tasks_of_this_user() + birth.processes * 4 + 256)
-
-
-def _limit(which: int, value: int) -> None:
-    _, hard = resource.getrlimit(which)
-    if hard != resource.RLIM_INFINITY:
-        value = min(value, hard)
-    resource.setrlimit(which, (value, value))
-
-
-def _data_bytes() -> int:
-    with open("/proc/self/status", "rb") as file:
-        return next(int(line.split()[1]) * 1024 for line in file if line.startswith(b"VmData:"))
-
-
-def _tasks_of_this_user() -> int:
-    count = 0
-    for name in os.listdir("/proc"):
-        if name.isdecimal():
-            try:
-                if os.stat(f"/proc/{name}").st_uid == os.getuid():
-                    count += os.stat(f"/proc/{name}/task").st_nlink - 2
-            except OSError:
-                continue
-    return count
-
-
-def _start_threads(threads: int) -> None:
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(threads)  # for libraries imported from here on
-    if threads > 1 and "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(threads)
+        stream.move_to(kept[-1], nowhere)  # type: ignore[attr-defined]
+    return [nowhere, *kept]
 
 
 def seed_everything(seed: int) -> None:

@@ -73,7 +73,7 @@ class Kernel:
         self._zygote = zygote
         self._limits = limits
         self._left_bytes = limits.output_mib * _MIB if limits.output_mib > 0 else 1 << 60
-        self._watch = watch.Watch(zygote.pid, (birth.folder, birth.temporary), limits)
+        self._watch = watch.Watch(zygote.pid, (birth.sandbox["folder"],), limits)
         self._packets = wire.Packets(min(self._left_bytes, 1 << 30) + _MIB)
         self._decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in _STREAMS}
         self._rest_until_s = 0.0

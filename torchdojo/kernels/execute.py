@@ -22,6 +22,7 @@ from torchdojo.kernels.cells import CodeCell, Unreadable, code_cells
 from torchdojo.kernels.drive import Kernel, KernelNotStarted, attend, show_end
 from torchdojo.kernels.job import CellResult, Job, JobStatus, Result
 from torchdojo.kernels.outputs import NotebookOutputs, error_output
+from torchdojo.kernels.sandbox import SandboxSpec
 from torchdojo.kernels.warm import Ended, Zygote, ZygoteDied
 
 NewZygote = Callable[[Sequence[str]], Zygote]
@@ -38,24 +39,24 @@ class Session:
         self.why_gone = ""  # a sentence, once the kernel is gone
         self._zygote = zygote
         self._folder = folder
-        for name in ("work", "tmp", "home"):
-            (folder / name).mkdir()
-        _unpack(job.files, folder / "work")
+        _unpack(job.files, folder)
         self.kernel = self._start()
 
     def _start(self) -> Kernel:
-        limits = self.job.limits
-        birth = Birth(
-            folder=str(self._folder / "work"),
-            temporary=str(self._folder / "tmp"),
-            environment={"HOME": str(self._folder / "home"), **dict(self.job.environment)},
-            device=self.job.device,
-            threads=self.job.threads,
-            seed=self.job.seed,
-            memory_mib=limits.memory_mib,
+        job, limits = self.job, self.job.limits
+        spec = SandboxSpec(
+            folder=str(self._folder),
+            level=job.sandbox,  # type: ignore[arg-type]  # it refuses what is no level
+            read_only=job.read_only,
+            environment=job.environment,
+            size_mib=limits.disk_mib,
             file_mib=limits.disk_mib,
             processes=limits.processes,
+            # an allocation that is too large raises, and the cell says where; CUDA maps far more than it uses
+            data_mib=limits.memory_mib if job.device == "cpu" else 0,
+            cuda=job.device == "cuda",
         )
+        birth = Birth(spec.to_plain(), job.device, job.threads, job.seed)
         return Kernel(self._zygote, birth, limits, self.outputs)
 
     def restart_kernel(self) -> None:

@@ -26,6 +26,7 @@ class Job:
     `notebook` is the prepared `.ipynb` (UTF-8 JSON); `files` lie beside it, as (relative path, content).
     `device` is "cpu" or "cuda". `isolated` jobs run grade cells that use `student` in a checker, never in the kernel.
     `preload` names the modules that the assignment imports, so that they are imported once for all jobs.
+    `sandbox` is a level of `sandbox.LEVELS`; `read_only` are the folders of data that a cell may read in one.
     `environment` is added to what a kernel sees; otherwise it sees little of the runner's.
     """
 
@@ -39,6 +40,7 @@ class Job:
     preload: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     sandbox: str = "none"
+    read_only: tuple[str, ...] = ()
     isolated: bool = False
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import signal
+import sys
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_holding_the_gil = ctypes.PyDLL(None, use_errno=True)
 
-# clone(2) flags, as unshare and setns take them
+# clone(2) flags
 NEW_MOUNTS = 0x00020000
 NEW_HOSTNAME = 0x04000000
 NEW_IPC = 0x08000000
@@ -25,16 +28,16 @@ _AT_RECURSIVE = 0x8000
 # prctl(2)
 DIE_WITH_PARENT = 1
 DUMPABLE = 4
+KEEP_CAPABILITIES = 8
 DROP_FROM_BOUNDING_SET = 24
 SECURE_BITS = 28
-CHILD_SUBREAPER = 36
 NO_NEW_PRIVILEGES = 38
 AMBIENT = 47
 
 CAP_SYS_ADMIN = 21
 
 # The same number on x86-64 and aarch64, as for every call added since Linux 5.0.
-_MOUNT_SETATTR = 442
+_CLONE3, _MOUNT_SETATTR = 435, 442
 _SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
 _SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 
@@ -63,9 +66,44 @@ def unshare(flags: int) -> None:
     _checked(_libc.unshare(flags), "unshare")
 
 
-def enter_namespace(fd: int, flag: int) -> None:
-    """Enter the namespace that `fd` (of /proc/PID/ns/…) stands for. Raises OSError."""
-    _checked(_libc.setns(fd, flag), "setns")
+def fork_into(namespaces: int) -> int:
+    """os.fork, the child being the first process of new namespaces. A process with one thread only.
+
+    Python's handlers of forks run (`os.register_at_fork`); those of C libraries (pthread_atfork) do not: the ones of
+    torch, OpenBLAS and SciPy only mend thread pools, of which a single thread has none.
+
+    Raises:
+        OSError: the kernel does not give such namespaces to this user.
+    """
+    before, in_parent, in_child = (
+        getattr(ctypes.pythonapi, f"PyOS_{name}") for name in ("BeforeFork", "AfterFork_Parent", "AfterFork_Child")
+    )
+    for function in (before, in_parent, in_child):
+        function.restype = None
+    clone = _holding_the_gil.syscall
+    thread_id = _address_of_thread_id()
+    flags = namespaces | (_SET_THREAD_ID | _CLEAR_THREAD_ID if thread_id else 0)
+    arguments = (ctypes.c_uint64 * 8)(flags, 0, thread_id, 0, signal.SIGCHLD, 0, 0, 0)  # struct clone_args
+    number, pointer, size = ctypes.c_long(_CLONE3), ctypes.byref(arguments), ctypes.c_size_t(64)
+    sys.audit("os.fork")
+    before()
+    pid: int = clone(number, pointer, size)
+    if pid == 0:
+        in_child()
+        return 0
+    in_parent()
+    return _checked(pid, "clone3")
+
+
+_SET_THREAD_ID, _CLEAR_THREAD_ID = 0x01000000, 0x00200000
+_GET_TID_ADDRESS = 40  # prctl
+
+
+def _address_of_thread_id() -> int:
+    """Where glibc keeps the id of this thread, which a fork has to update; 0 where the kernel does not tell."""
+    address = ctypes.c_uint64(0)
+    arguments = ctypes.byref(address), *(ctypes.c_ulong(0) for _ in range(3))
+    return address.value if _libc.prctl(_GET_TID_ADDRESS, *arguments) == 0 else 0
 
 
 def prctl(option: int, value: int = 0, third: int = 0) -> None:
@@ -115,10 +153,11 @@ def pivot_root(new: str, old: str) -> None:
     syscall(f"pivot_root {new}", number, os.fsencode(new), os.fsencode(old))
 
 
-def set_no_capabilities() -> None:
-    """Empty the effective, permitted and inheritable sets. Raises OSError."""
+def set_capabilities(kept: int) -> None:
+    """Make the effective and permitted sets `kept` (a bit each), the inheritable one empty. Raises OSError."""
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
-    data = (ctypes.c_uint32 * 6)()
+    low, high = kept & 0xFFFFFFFF, kept >> 32
+    data = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)
     syscall("capset", _by_machine(_SYS_CAPSET, "capset"), ctypes.byref(header), ctypes.byref(data))
 
 
@@ -140,16 +179,6 @@ def status_field(name: str) -> str:
 def threads() -> int:
     """How many threads this process has, Python's or not."""
     return len(os.listdir("/proc/self/task"))
-
-
-def pid_in_proc(pid: int) -> int:
-    """What the child `pid` is called in the /proc that this process sees, which may be that of an outer namespace."""
-    fd = os.pidfd_open(pid)
-    try:
-        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as info:
-            return next(int(line.split()[1]) for line in info if line.startswith("Pid:"))
-    finally:
-        os.close(fd)
 
 
 def wipe_memory(start: int, end: int) -> None:

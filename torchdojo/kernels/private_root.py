@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import os
 import shutil
 import stat
 import sys
-import sysconfig
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ from torchdojo.kernels.namespaces import STUDENT, Identity
 HOME = "/home/student"
 _OLD, _OWN = "/.old", "/.own"  # gone before student code runs
 _BASES = ("/tmp", "/mnt", "/var", "/usr")  # some folder to build on; what lies in it stays as it is
-_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_DEVICES = ("null", "zero", "full", "urandom")
 _INODES = 100_000  # of a kilobyte each, which a size in bytes does not count
-_OF_A_PREFIX = ("bin", "include", "lib", "lib32", "lib64", "libexec", "share", "pyvenv.cfg")
-_OF_ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "fonts", "alternatives")
-_OF_SYS = ("/sys/devices/system/cpu", "/sys/devices/system/node")  # torch counts processors there
+_OF_A_PREFIX = ("bin", "include", "lib", "lib32", "lib64", "libexec", "pyvenv.cfg")
+_OF_ETC = ("ld.so.cache", "localtime", "fonts", "alternatives")
+_OF_SYS = ("/sys/devices/system",)  # torch counts processors there
 _OF_SYS_FOR_CUDA = ("/sys/bus/pci", "/sys/devices/pci*", "/sys/class/drm", "/sys/module/nvidia*")
 _ETC = {
     "passwd": f"root:x:0:0::/:/bin/false\nstudent:x:{STUDENT}:{STUDENT}::{HOME}:/bin/sh\n",
@@ -34,17 +34,17 @@ _ETC = {
 }
 
 
+@functools.cache
 def system_paths() -> tuple[str, ...]:
     """What Python and compiled code need: this interpreter's own folders, /usr, and a few files of /etc. Only to read."""
     paths = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64"]
     for prefix in {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}:
         paths += [os.path.join(prefix, name) for name in _OF_A_PREFIX]
-    paths += [sys.executable, os.path.dirname(os.__file__), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    paths += [sys.executable, os.path.dirname(os.__file__)]
     paths += [entry for entry in sys.path if os.path.basename(entry) in ("site-packages", "dist-packages")]
     paths.append(str(Path(__file__).resolve().parents[1]))  # torchdojo itself, not the course that it may lie in
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     paths += [f"/etc/{name}" for name in (*_OF_ETC, version)]
-    paths.append("/var/cache/fontconfig")
     return tuple(dict.fromkeys(path for path in paths if os.path.lexists(path)))
 
 
@@ -103,7 +103,7 @@ def enter(layout: Layout, who: Identity) -> None:
     Raises:
         OSError: the message names the step.
     """
-    real, links = _resolve_all((*layout.read_only, *machine_paths(cuda=layout.cuda)))
+    real, links = resolve_all((*layout.read_only, *machine_paths(cuda=layout.cuda)))
     folder, folder_links = resolve(layout.folder)
     linux.keep_mounts_private()
     base = next(path for path in _BASES if os.path.isdir(path))
@@ -129,7 +129,8 @@ def enter(layout: Layout, who: Identity) -> None:
     os.chdir(folder)
 
 
-def _resolve_all(paths: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+@functools.cache
+def resolve_all(paths: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
     """Real paths, outermost only and parents first, and all links on the ways there."""
     links: dict[str, str] = {}
     real: list[str] = []
@@ -209,6 +210,7 @@ def _make_devices(cuda: bool) -> None:
         linux.bind(_OLD + path, path)
     linux.mount("devpts", _made("/dev/pts"), linux.NO_SUID | linux.NO_EXEC, "newinstance,ptmxmode=0666,mode=0620")
     os.symlink("pts/ptmx", "/dev/ptmx")
+    os.symlink("urandom", "/dev/random")
     for name, target in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
         os.symlink(f"/proc/self/fd{target}", f"/dev/{name}")
 

@@ -1,4 +1,4 @@
-"""The sandbox around student code: one call between a fork and the first line of it.
+"""The sandbox around student code: `fork`, and in the child `enter`, before the first line of it.
 
 Owns the order of the steps; each step is a module: namespaces, private_root, surroundings, landlock, seccomp. Whether a
 machine can do all of it is `sandbox_probe`'s question. docs/security.md says what stops what.
@@ -11,8 +11,8 @@ import platform
 import shutil
 import signal
 import socket
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -21,7 +21,6 @@ from torchdojo.kernels import landlock, linux, namespaces, private_root, seccomp
 
 Level = Literal["full", "partial", "none"]
 LEVELS: tuple[Level, ...] = get_args(Level)
-SETUP_TIMEOUT_S = 60.0
 _READ_WHEN_PARTIAL = (
     ("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/hostname", "/etc/nsswitch.conf")
     + ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/loadavg", "/proc/uptime", "/proc/version")
@@ -81,129 +80,93 @@ class SandboxSpec:
         return asdict(self)
 
 
-def enter(spec: SandboxSpec | Mapping[str, Any], keep: Iterable[int] = ()) -> None:
-    """Shut this process in. Called in a process just forked, with one thread, before any student code runs.
+def fork(spec: SandboxSpec | Mapping[str, Any]) -> int:
+    """os.fork for a process that will `enter(spec)` at once; called in a zygote, which must have a single thread.
 
-    Returns in a process that is shut in. With `full` that is a *child* of the caller, in a session of its own, and the
-    caller stays outside as its keeper: waits, passes SIGINT on, ends with everything inside, and as the job ended
-    (exit status or signal). Kill the caller, and all inside is killed.
-    With `partial` and `none` it is the caller itself, and ending what it leaves behind is the zygote's.
-
-    `keep` are the descriptors that stay open, 0, 1 and 2 among them only if named; none may be a folder.
+    With `full` the child is process 1 of a namespace of its own. Three things are different for it: its death ends
+    whatever it has started; a signal sent from inside acts on it only if it has a handler (it cannot kill itself but by
+    ending or by a fault); and `os.getppid()` is 0.
 
     Raises:
-        SandboxError: in the caller; nothing has run inside.
-        OursError: a descriptor that may not be kept, or more than one thread.
+        SandboxError: this machine does not give such namespaces. There is no child.
+        OursError: more than one thread.
     """
-    spec = spec if isinstance(spec, SandboxSpec) else SandboxSpec(**spec)
+    spec = _as_spec(spec)
+    if spec.level != "full":
+        return os.fork()
+    if linux.threads() > 1:
+        raise OursError("A process with several threads cannot fork a sandbox. Fork it from one with a single thread.")
+    with _named():
+        return namespaces.fork(namespaces.identity())
+
+
+def enter(spec: SandboxSpec | Mapping[str, Any], keep: Iterable[int] = ()) -> None:
+    """Shut this process in for good. Called in the child of `fork(spec)`, before any student code runs.
+
+    `keep` are the descriptors that stay open, 0, 1 and 2 among them only if named; none may be a folder. The session,
+    working folder, environment, `tempfile` and limits are set too.
+
+    Raises:
+        SandboxError: not shut in, or not wholly. The caller must report it and end, and run nothing else.
+        OursError: a descriptor that may not be kept.
+    """
+    spec = _as_spec(spec)
     keep = sorted(set(keep))
     surroundings.check_kept(keep)
-    if spec.level == "full":
-        _enter_full(spec, keep)
-        return
-    try:
-        _enter_here(spec, keep)
-    except OSError as error:
-        raise SandboxError(str(error.strerror or error), error.errno or 0) from error
-
-
-def _enter_full(spec: SandboxSpec, keep: list[int]) -> None:
-    if linux.threads() > 1:
-        raise OursError("A process with several threads cannot enter a sandbox. Fork it from one with a single thread.")
-    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    inner_end, lifeline = os.pipe()
-    init = job = 0
-    try:
-        who = namespaces.identity()
-        namespaces.separate_users_and_processes(who)
-        init = namespaces.start_init(inner_end)
-        job = os.fork()
-        if job == 0:
-            here.close()
-            _settle(spec, keep, who, there)
-            return
-        there.close()
-        _attend(here, job, who)
-        here.close()
-    except BaseException as error:
-        for pid in (init, job):
-            if pid:
-                os.kill(pid, signal.SIGKILL)
-        for pid in (job, init):  # process 1 ends last
-            if pid:
-                os.waitpid(pid, 0)
-        for fd in (inner_end, lifeline):
-            os.close(fd)
-        if isinstance(error, OSError):
-            raise SandboxError(str(error.strerror or error), error.errno or 0) from error
-        raise
-    namespaces.keep(job, init, lifeline)
-
-
-def _attend(channel: socket.socket, job: int, who: namespaces.Identity) -> None:
-    """Answer what the job asks for while it settles: its user ids, which only a process outside can give it."""
-    channel.settimeout(SETUP_TIMEOUT_S)
-    while True:
-        message = channel.recv(4096)
-        if message == b"ready":
-            channel.send(b"go")
-            return
-        if message == b"ids":
-            proc = os.open(f"/proc/{job}", os.O_PATH | os.O_DIRECTORY)
-            namespaces.write_maps(proc, who)
-            os.close(proc)
-            channel.send(b"done")
+    with _named():
+        if os.getsid(0) != os.getpid():
+            os.setsid()
+        surroundings.close_all_but(keep)
+        if spec.level == "full":
+            _enter_root_of_its_own(spec, keep)
         else:
-            code, _, step = message.decode("utf-8", "replace").partition(" ")
-            raise SandboxError(step or "the process ended while it was being shut in", int(code or 0))
+            _enter_here(spec)
 
 
-def _settle(spec: SandboxSpec, keep: list[int], who: namespaces.Identity, channel: socket.socket) -> None:
-    """The steps inside, in the only order that works: each gives up what the ones before it needed."""
+def _as_spec(spec: SandboxSpec | Mapping[str, Any]) -> SandboxSpec:
+    return spec if isinstance(spec, SandboxSpec) else SandboxSpec(**spec)
+
+
+@contextmanager
+def _named() -> Iterator[None]:
     try:
-        os.setsid()
-        surroundings.close_all_but([*keep, channel.fileno()])
-        linux.unshare(linux.NEW_MOUNTS | linux.NEW_NETWORK | linux.NEW_IPC | linux.NEW_HOSTNAME)
-        namespaces.raise_loopback()
-        socket.sethostname("torchdojo")
-        if who.privileged:
-            os.setgroups([])
-        private_root.enter(_layout(spec), who)
-        own_users = _take_ids(who, channel)
-        surroundings.take_environment(private_root.HOME, "/tmp", dict(spec.environment))
-        _limit(spec, processes=spec.processes if own_users and _counts_tasks_by_namespace() else 0)
-        namespaces.drop_capabilities()
-        _restrict_files(_rules_inside(spec), internet=True, needed=False)
-        seccomp.restrict(internet=True, memory_files=spec.cuda)
-        linux.prctl(linux.DIE_WITH_PARENT, signal.SIGKILL)
-        channel.send(b"ready")
-        if channel.recv(16) != b"go":
-            os._exit(1)
-        channel.close()
-    except BaseException as error:
-        code = error.errno if isinstance(error, OSError) else 0
-        with suppress(OSError):
-            channel.send(f"{code or 0} {getattr(error, 'strerror', None) or error!r}".encode()[:4096])
-        os._exit(1)
+        yield
+    except OSError as error:
+        raise SandboxError(error.strerror or str(error), error.errno or 0) from error
 
 
-def _take_ids(who: namespaces.Identity, channel: socket.socket) -> bool:
-    """Become the student, in a user namespace with no say over those that the sandbox is made of; whether there is one."""
-    try:
-        linux.unshare(linux.NEW_USERS)
-    except OSError:
-        if not who.privileged:
-            raise
-        namespaces.become(who.user, who.group)
-        return False
-    channel.send(b"ids")
-    if channel.recv(16) != b"done":
-        os._exit(1)
-    namespaces.forbid_more_users()
+def prepare(spec: SandboxSpec | Mapping[str, Any]) -> None:
+    """Work out once what every job of a zygote needs alike. Optional; called in the zygote, where the forks inherit it."""
+    spec = _as_spec(spec)
+    layout = _layout(spec)
+    private_root.resolve_all((*layout.read_only, *private_root.machine_paths(cuda=spec.cuda)))
+    seccomp.program(platform.machine(), internet=spec.level == "full", memory_files=spec.cuda)
+    namespaces.identity()
+    landlock.abi()
+
+
+def _enter_root_of_its_own(spec: SandboxSpec, keep: list[int]) -> None:
+    """The steps of `full`, in the only order that works: each gives up what the ones before it needed."""
+    if (os.getpid(), os.getppid()) != (1, 0):
+        raise OursError("A full sandbox is entered only in the child of `sandbox.fork`: here it would shut in the machine.")
+    who = namespaces.identity()
     if who.privileged:
-        os.setgroups([])
-    namespaces.become(namespaces.STUDENT, namespaces.STUDENT)
-    return True
+        surroundings.own_pipes(keep, who.user, who.group)
+    else:
+        namespaces.name_users(who.user, who.group)
+    namespaces.raise_loopback()
+    socket.sethostname("torchdojo")
+    private_root.enter(_layout(spec), who)
+    namespaces.become(who)
+    namespaces.forbid_more_users()
+    surroundings.take_environment(private_root.HOME, "/tmp", dict(spec.environment))
+    counted = namespaces.in_own_user_namespace() and _counts_tasks_by_namespace()
+    _limit(spec, processes=spec.processes if counted else 0)
+    namespaces.drop_capabilities()
+    if landlock.abi():
+        landlock.restrict(_rules_inside(spec), internet=True)
+    linux.prctl(linux.DIE_WITH_PARENT, signal.SIGKILL)  # the filter forbids to take it back
+    seccomp.restrict(internet=True, memory_files=spec.cuda)
 
 
 def _counts_tasks_by_namespace() -> bool:
@@ -227,9 +190,8 @@ def _rules_inside(spec: SandboxSpec) -> list[tuple[str, int]]:
     return [("/", landlock.READ), ("/dev", landlock.USE), ("/proc", landlock.USE), *((path, landlock.OWN) for path in own)]
 
 
-def _enter_here(spec: SandboxSpec, keep: list[int]) -> None:
-    """Partial and none: the same process, the same files, only less of them."""
-    surroundings.close_all_but(keep)
+def _enter_here(spec: SandboxSpec) -> None:
+    """Partial and none: the same files, only less of them."""
     home, temporary = f"{spec.folder}/.home", f"{spec.folder}/.tmp"
     for path in (home, temporary):
         os.makedirs(path, mode=0o700, exist_ok=True)
@@ -244,10 +206,10 @@ def _enter_here(spec: SandboxSpec, keep: list[int]) -> None:
     who = namespaces.identity()
     if who.privileged and _others_can_use((*private_root.system_paths(), *spec.read_only, spec.folder)):
         private_root.give(spec.folder, who)
-        os.setgroups([])
-        namespaces.become(who.user, who.group)
+        namespaces.take_unused_id(who)
     namespaces.drop_capabilities()
-    _restrict_files(_rules_here(spec), internet=False, needed=True)
+    landlock.restrict(_rules_here(spec), internet=False)
+    linux.prctl(linux.DIE_WITH_PARENT, signal.SIGKILL)
     seccomp.restrict(internet=False, memory_files=spec.cuda)
 
 
@@ -272,11 +234,6 @@ def _rules_here(spec: SandboxSpec) -> list[tuple[str, int]]:
         ("/dev/shm", landlock.USE_BY_NAME),  # locks between processes lie there, and nowhere else
         (spec.folder, landlock.OWN),
     ]
-
-
-def _restrict_files(rules: list[tuple[str, int]], *, internet: bool, needed: bool) -> None:
-    if needed or landlock.abi():
-        landlock.restrict(rules, internet=internet)
 
 
 def _limit(spec: SandboxSpec, *, processes: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import platform
 import struct
 from collections.abc import Iterator
@@ -103,12 +104,13 @@ UNKNOWN: dict[str, tuple[int | None, int | None]] = {
     "io_uring_register": (427, 427),
 }
 _MEMFD_CREATE = (319, 279)
-# Calls of which some arguments are denied: clone, socket, socketpair, ioctl.
+# Calls of which some arguments are denied: clone, socket, socketpair, ioctl, prctl.
 BY_ARGUMENT: dict[str, tuple[int | None, int | None]] = {
     "clone": (56, 220),
     "socket": (41, 198),
     "socketpair": (53, 199),
     "ioctl": (16, 29),
+    "prctl": (157, 167),
 }
 LAST_KNOWN = 462  # mseal, Linux 6.10. What came later is denied until someone has looked at it; x32 calls are larger.
 
@@ -141,6 +143,7 @@ def _when_number(number: int, then: bytes) -> bytes:
     return _instruction(_EQUAL, number, 0, len(then) // 8) + then
 
 
+@functools.cache
 def program(machine: str, *, internet: bool, memory_files: bool = False) -> bytes:
     """The filter for "x86_64" or "aarch64".
 
@@ -186,6 +189,9 @@ def program(machine: str, *, internet: bool, memory_files: bool = False) -> byte
         + allowed
     )
     parts.append(_when_number(number_of("ioctl"), command))
+    ignored = _instruction(_RETURN, _fail(0))  # as if done: torch.multiprocessing.spawn asks for it and insists
+    option = _instruction(_LOAD, _arg_at(0)) + _instruction(_EQUAL, linux.DIE_WITH_PARENT, 0, 1) + ignored + allowed
+    parts.append(_when_number(number_of("prctl"), option))
     for name in ("socket", "socketpair"):
         parts.append(_when_number(number_of(name), _socket_rule(internet, denied, allowed)))
     parts.append(allowed)

@@ -19,6 +19,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -27,7 +28,6 @@ import jupyter_client.session
 from ipykernel.compiler import XCachingCompiler
 from ipykernel.iostream import OutStream
 from ipykernel.ipkernel import IPythonKernel
-from ipykernel.zmqshell import ZMQInteractiveShell
 from IPython.core.profiledir import ProfileDir
 from tornado.ioloop import IOLoop
 from traitlets.config import Config
@@ -44,22 +44,22 @@ class Outlet:
         self._lock = threading.RLock()
         self._number = 0
         self._read = 0
-        self._flushed: list[str] = []
+        self.flushes: list[str] = []  # streams flushed since the last message, in that order
 
     def connect(self, end: socket.socket) -> None:
         """Use this channel from now on. Called once, by the process that is to be the kernel."""
         self._end = end
         self._pid = os.getpid()
-        self._flushed = []
+        self.flushes = []
 
     def flushed(self, name: str) -> None:
         """A stream was flushed: whatever is put out by others from now on comes after its text."""
-        if name not in self._flushed:
-            self._flushed.append(name)
+        if name not in self.flushes:
+            self.flushes.append(name)
 
     def about_to_write(self, name: str) -> None:
         """Text is about to be written to a stream; if another was flushed, let the runner see that one first."""
-        if self._flushed and self._flushed != [name]:
+        if self.flushes and self.flushes != [name]:
             self.publish("flush", {})
 
     def publish(self, kind: str, content: dict[str, Any], buffers: Sequence[Any] = ()) -> None:
@@ -70,7 +70,7 @@ class Outlet:
         """
         if self._end is None:
             return
-        flushed, self._flushed = self._flushed, []
+        flushed, self.flushes = self.flushes, []
         message = {"kind": kind, "content": content, "flushed": flushed}
         if buffers:
             message["buffers"] = [base64.b64encode(buffer).decode("ascii") for buffer in buffers]
@@ -142,10 +142,12 @@ class KernelStream(OutStream):  # type: ignore[misc]
             raise TypeError(f"write() argument must be str, not {type(string)}")
         if self._closed:
             raise ValueError("I/O operation on closed file")
-        self._outlet.about_to_write(self.name)
-        data = memoryview(string.encode("utf-8", "replace"))
-        while data:
-            data = data[os.write(self._descriptor, data) :]
+        if self._outlet.flushes:
+            self._outlet.about_to_write(self.name)
+        data = string.encode("utf-8", "replace")
+        written = os.write(self._descriptor, data)
+        while written < len(data):
+            written += os.write(self._descriptor, memoryview(data)[written:])
         return len(string)
 
     def writelines(self, sequence: Any) -> None:
@@ -189,24 +191,9 @@ class CellCompiler(XCachingCompiler):  # type: ignore[misc]
         return name
 
 
-class KernelShell(ZMQInteractiveShell):  # type: ignore[misc]
-    """ipykernel's shell, which looks for its kernel in an application that is not there."""
-
-    def enable_gui(self, gui: Any = None) -> None:
-        from ipykernel.eventloops import enable_gui
-        from IPython.core.error import UsageError
-
-        try:
-            enable_gui(gui, kernel=self.kernel)
-        except ValueError as error:
-            raise UsageError(str(error)) from error
-        self.active_eventloop = gui
-
-
 class ForkedKernel(IPythonKernel):  # type: ignore[misc]
     """ipykernel's kernel, told what to run by a runner. Made by `new_kernel`, before the fork."""
 
-    shell_class = KernelShell
     compiler_class = CellCompiler
     outlet: Outlet
 
@@ -232,6 +219,7 @@ class ForkedKernel(IPythonKernel):  # type: ignore[misc]
 
     async def _serve(self, commands: socket.socket) -> int:
         self.io_loop = IOLoop.current()
+        _wake_for_signals(asyncio.get_running_loop())
         packets = wire.Packets(limit_bytes=1 << 30)
         while True:
             descriptors: list[int] = []
@@ -317,6 +305,16 @@ async def _readable(end: socket.socket) -> None:
         loop.remove_reader(end)
 
 
+def _wake_for_signals(loop: asyncio.AbstractEventLoop) -> None:
+    """Have a loop that sleeps in a cell's await notice an interrupt at once."""
+    read, write = socket.socketpair()
+    for end in (read, write):
+        end.setblocking(False)
+    signal.set_wakeup_fd(write.fileno(), warn_on_full_buffer=False)
+    loop.add_reader(read, read.recv, 4096)
+    write.detach()  # open for as long as the process lives
+
+
 def new_kernel(profile: Path) -> ForkedKernel:
     """A kernel and its shell in this process; `profile` is an empty folder for IPython's own files.
 
@@ -360,8 +358,21 @@ def _as_ipykernel_does(kernel: ForkedKernel) -> None:
     pdb.Pdb = debugger.Pdb  # type: ignore[misc]
     pdb.set_trace = debugger.set_trace
     kernel._execute_sleep = 0.0
+    kernel.shell.enable_gui = partial(_enable_gui, kernel)
     sys.displayhook = kernel.shell.displayhook
     sys.argv = ["ipykernel_launcher.py", "-f", "kernel.json", "--HistoryManager.hist_file=:memory:"]
     if "" not in sys.path:  # the learner's own folder, after the standard library and before what is installed
         first = next((i for i, path in enumerate(sys.path) if path.endswith(("site-packages", "dist-packages"))), 0)
         sys.path.insert(first, "")
+
+
+def _enable_gui(kernel: ForkedKernel, gui: Any = None) -> None:
+    """The shell's own looks for its kernel in an application. Not a subclass: libraries look at the class's name."""
+    from ipykernel.eventloops import enable_gui
+    from IPython.core.error import UsageError
+
+    try:
+        enable_gui(gui, kernel=kernel)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    kernel.shell.active_eventloop = gui

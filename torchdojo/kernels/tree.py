@@ -14,17 +14,18 @@ from contextlib import suppress
 
 from torchdojo.kernels import linux
 
-
+_SET_PDEATHSIG = 1  # of prctl(2)
+_SET_CHILD_SUBREAPER = 36
 
 
 def become_subreaper() -> None:
     """Make this process the new parent of every orphan below it."""
-    linux.prctl(linux.CHILD_SUBREAPER, 1)
+    linux.prctl(_SET_CHILD_SUBREAPER, 1)
 
 
 def die_with_parent() -> None:
     """Have the kernel kill this process when the thread that forked it ends."""
-    linux.prctl(linux.DIE_WITH_PARENT, signal.SIGKILL)
+    linux.prctl(_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def parent_of(pid: int) -> int:

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +24,11 @@ from torchdojo.errors import OursError
 from torchdojo.kernels import wire
 from torchdojo.kernels.birth import Birth
 from torchdojo.kernels.preload import THREAD_VARIABLES
+from torchdojo.kernels.surroundings import clean_environment
 
 START_WITHIN_S = 180.0
 ANSWER_WITHIN_S = 30.0
 END_WITHIN_S = 15.0
-_KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "PYTHONPATH", "USER")
-_KEPT_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "NCCL_", "TORCHDOJO_DATA", "MPLCONFIGDIR", "XDG_CACHE_HOME")
 
 
 class ZygoteDied(Exception):
@@ -45,13 +44,14 @@ class Ended:
     cpu_s: float
 
 
-def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """What of this process's environment a kernel may see: nothing that could be a secret. `extra` is added."""
-    kept = {k: v for k, v in os.environ.items() if k in _KEPT_VARIABLES or k.startswith(_KEPT_PREFIXES)}
-    kept |= dict.fromkeys(THREAD_VARIABLES, "1")
-    kept["PYTHONHASHSEED"] = "0"  # sets of strings are in the same order in every run
-    kept["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"  # is_available() must not touch the driver: forks could not use it then
-    return kept | dict(extra)
+def _environment() -> dict[str, str]:
+    return clean_environment(
+        {
+            **dict.fromkeys(THREAD_VARIABLES, "1"),
+            "PYTHONHASHSEED": "0",  # sets of strings are in the same order in every run
+            "PYTORCH_NVML_BASED_CUDA_CHECK": "1",  # is_available() must not touch the driver: no fork could use it then
+        }
+    )
 
 
 class Zygote:
@@ -67,7 +67,7 @@ class Zygote:
         self._folder: Path | None = None
 
     @classmethod
-    def start(cls, modules: Iterable[str] = (), environment: Mapping[str, str] | None = None) -> Zygote:
+    def start(cls, modules: Iterable[str] = ()) -> Zygote:
         """Start a process, import `modules` in it, and return when it is ready to fork.
 
         Raises:
@@ -84,7 +84,7 @@ class Zygote:
                 stdout=output,
                 stderr=output,
                 cwd=folder,
-                env=clean_environment({**(environment or {}), "IPYTHONDIR": str(folder)}),
+                env=_environment(),
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
@@ -131,6 +131,8 @@ class Zygote:
         Raises:
             ZygoteDied: also where something would not die.
         """
+        with suppress(OSError):  # a job may have stopped it
+            signal.pidfd_send_signal(self._pidfd, signal.SIGCONT)
         answer = self._ask({"do": "end"}, within_s=END_WITHIN_S)
         if answer["left"]:
             self.kill()
@@ -167,7 +169,7 @@ class Zygote:
             raise ZygoteDied(str(error)) from None
         answer = self._answer(within_s)
         if "error" in answer:
-            raise OursError(f"The warm parent failed: {answer['error']}")
+            raise OursError(answer["error"])
         return answer
 
     def _answer(self, within_s: float) -> dict[str, Any]:

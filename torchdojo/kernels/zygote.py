@@ -18,7 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from torchdojo.kernels import tree, wire
+from torchdojo.errors import OursError
+from torchdojo.kernels import sandbox, tree, wire
 from torchdojo.kernels.birth import Birth
 from torchdojo.kernels.child import become_kernel, ignore_signals_of_a_terminal
 from torchdojo.kernels.preload import preload, warm_up
@@ -37,6 +38,7 @@ class Server:
         self._parent = os.getppid()
         self._branches: set[int] = set()
         self._job = 0
+        self._prepared: dict[str, Any] = {}
 
     def serve(self) -> NoReturn:
         """Answer until the runner is gone."""
@@ -56,8 +58,10 @@ class Server:
             request = json.loads(packet)
             try:
                 answer = getattr(self, "_do_" + request["do"])(request, descriptors)
+            except OursError as error:
+                answer = {"error": str(error)}
             except Exception as error:
-                answer = {"error": f"{type(error).__name__}: {error}"}
+                answer = {"error": f"The warm parent failed: {type(error).__name__}: {error}"}
             for number in descriptors:
                 os.close(number)
             try:
@@ -67,10 +71,15 @@ class Server:
 
     def _do_fork(self, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
         """Fork a kernel; the descriptors are `become_kernel`'s."""
-        pid = os.fork()
+        birth = Birth(**request["birth"])
+        alike = {**birth.sandbox, "folder": "/"}
+        if alike != self._prepared:
+            sandbox.prepare(birth.sandbox)
+            self._prepared = alike
+        pid = sandbox.fork(birth.sandbox)
         if pid == 0:
             self._requests.close()
-            become_kernel(self._kernel, Birth(**request["birth"]), descriptors, self._pid)
+            become_kernel(self._kernel, birth, descriptors, self._pid)
         self._job = pid
         return {"pid": pid}
 

@@ -1,0 +1,62 @@
+"""Notebooks made on the spot, and one warm runner for all tests of a session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from torchdojo.kernels.execute import Runner
+from torchdojo.kernels.job import Job, Limits, Result
+
+QUICK = Limits(cell_timeout_s=20, notebook_timeout_s=60)
+
+
+def notebook(*sources: str) -> bytes:
+    """An .ipynb of code cells."""
+    cells = [
+        {"cell_type": "code", "id": f"c{i}", "source": s, "metadata": {}, "outputs": [], "execution_count": None}
+        for i, s in enumerate(sources)
+    ]
+    kernelspec = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    content = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernelspec}, "cells": cells}
+    return json.dumps(content).encode()
+
+
+def text(result: Result, index: int) -> str:
+    """All that a cell put out, as text."""
+    cell = next(cell for cell in result.cells if cell.index == index)
+    parts = []
+    for output in cell.outputs:
+        if output["output_type"] == "stream":
+            parts.append(output["text"])
+        elif output["output_type"] == "error":
+            parts.append(f"{output['ename']}: {output['evalue']}")
+        else:
+            parts.append(str(output["data"].get("text/plain")))
+    return "\n".join(parts).strip()
+
+
+def errors(result: Result) -> list[list[str]]:
+    """Names of the errors of each cell."""
+    return [[o["ename"] for o in cell.outputs if o["output_type"] == "error"] for cell in result.cells]
+
+
+@pytest.fixture(scope="session")
+def runner() -> Iterator[Runner]:
+    """A runner whose zygote has numpy and matplotlib."""
+    runner = Runner()
+    yield runner
+    runner.close()
+
+
+@pytest.fixture()
+def run(runner: Runner) -> Callable[..., Result]:
+    """Run cells in the warm runner: run("1 + 1", "2 + 2", limits=…) -> Result."""
+
+    def run(*sources: str, limits: Limits = QUICK, **more: object) -> Result:
+        more.setdefault("preload", ("matplotlib.pyplot", "ipywidgets"))
+        return runner.execute(Job("a job", notebook(*sources), limits=limits, **more))  # type: ignore[arg-type]
+
+    return run

@@ -1,0 +1,98 @@
+"""nbgrader's own `autograde` application as the front: every flag, alias and configuration of it works here too."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from nbgrader.apps.autogradeapp import AutogradeApp
+from traitlets import Bool, Float, Integer, Unicode, default
+
+from torchdojo.errors import TorchdojoError
+from torchdojo.grading.batch import autograde, plan
+from torchdojo.grading.folder import CourseFolder
+from torchdojo.grading.runners import has_gpu, open_pool, placement, terms_for
+from torchdojo.grading.screen import Screen, as_json_plan
+
+
+class AutogradeApplication(AutogradeApp):
+    """`torchdojo autograde`, with nbgrader's command line and configuration, and a few words more."""
+
+    name = "torchdojo-autograde"
+    description = "Grade an assignment, with nbgrader's gradebook and warm kernels"
+    aliases: ClassVar = {**AutogradeApp.aliases, "workers": "AutogradeApplication.workers"}
+    flags: ClassVar = {
+        **AutogradeApp.flags,
+        "json": ({"AutogradeApplication": {"json_lines": True}}, "Print one line of JSON a submission on stdout."),
+        "dry-run": ({"AutogradeApplication": {"dry_run": True}}, "Say what would be graded and why; grade nothing."),
+    }
+
+    workers = Integer(0, help="How many notebooks run at once. 0: what cores and memory allow.").tag(config=True)
+    sandbox = Unicode("", help="How student code is shut in: full, partial, none. Default: course.yml's.").tag(
+        config=True
+    )
+    lock_wait_s = Float(60.0, help="How many seconds to wait for a gradebook that is in use.").tag(config=True)
+    json_lines = Bool(False, help="Print one line of JSON a submission on stdout.").tag(config=True)
+    dry_run = Bool(False, help="Say what would be graded and why; grade nothing.").tag(config=True)
+
+    @default("log_level")
+    def _log_level_default(self) -> int:
+        return logging.ERROR  # what nbgrader tells of every step would tear the progress bar
+
+    def start(self) -> None:
+        """Grade. Leaves by SystemExit when there is something to say to a shell: 1, 2, 3 or 130."""
+        super(AutogradeApp, self).start()
+        self._take_the_argument()
+        try:
+            status = self._grade()
+        except TorchdojoError as error:
+            print(error, file=sys.stderr)
+            status = error.exit_status
+        if status:
+            sys.exit(status)
+
+    def _take_the_argument(self) -> None:
+        """As nbgrader's: the assignment is an argument, or configured."""
+        configured, typed = self.coursedir.assignment_id, self.extra_args
+        if len(typed) > 1:
+            self.fail("Only one argument (the assignment id) may be specified")
+        if typed and configured:
+            self.fail("The assignment cannot both be specified in config and as an argument")
+        if not typed and not configured:
+            self.fail("An assignment id must be specified, either as an argument or with --assignment")
+        if typed:
+            self.coursedir.assignment_id = typed[0]
+
+    def _grade(self) -> int:
+        folder, assignment = CourseFolder(self), self.coursedir.assignment_id
+        place = placement(folder, assignment, gpu=has_gpu())
+        terms = terms_for(folder, assignment, place, sandbox=self.sandbox, isolated=False)
+        force = folder.converter.force
+        if self.dry_run:
+            return self._tell(plan(folder, assignment, terms, force=force))
+        quiet = self.log_level >= logging.CRITICAL
+        with Screen(assignment, quiet=quiet, json_lines=self.json_lines) as screen, open_pool(self.workers) as pool:
+            report = autograde(
+                folder,
+                assignment,
+                executor=pool.executor,
+                execute=pool.execute,
+                terms=terms,
+                ahead=pool.ahead,
+                force=force,
+                lock_wait_s=self.lock_wait_s,
+                watch=screen,
+            )
+        screen.summary(report)
+        return report.exit_status
+
+    def _tell(self, planned: Sequence[Any]) -> int:
+        for each in planned:
+            if self.json_lines:
+                print(json.dumps(as_json_plan(each)))
+            else:
+                print(f"{each.submission.student}: {each.why or 'graded, unchanged'}")
+        return 0

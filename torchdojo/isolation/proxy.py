@@ -1,0 +1,181 @@
+"""The checker's side: a `student` whose code lives in another process, and handles to what stays there."""
+
+from __future__ import annotations
+
+import builtins
+import socket
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any
+
+import cloudpickle
+
+from torchdojo.checks import NotAttempted, Place, StudentLost
+from torchdojo.isolation import wire
+from torchdojo.isolation.server import resolve
+from torchdojo.isolation.values import MAX_BYTES, HandleInfo, Malformed, NotAValue, decode
+
+_BUILTIN = {
+    name: kind for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, Exception)
+}
+
+
+class StudentDied(StudentLost):
+    """The student's process ended while it was asked."""
+
+
+class StudentStuck(StudentLost):
+    """The student's process did not answer in time."""
+
+
+class RemoteStudent:
+    """The learner's code in another process, at the other end of `connect()`.
+
+    Args:
+        connect: called by this class for a socket to a process that serves the learner's namespace: at first use, and
+            again after one died or was stuck, so that one crash costs one test.
+        call_timeout_s: seconds one question may take.
+    """
+
+    def __init__(self, connect: Callable[[], socket.socket], *, call_timeout_s: float) -> None:
+        self._connect = connect
+        self._call_timeout_s = call_timeout_s
+        self._sock: socket.socket | None = None
+        self._generation = 0
+        self._seed = 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        found, value = self._ask("get", name)
+        if not found:
+            raise NotAttempted(name)
+        return value
+
+    def run(self, probe: Callable[..., Any], /, *args: Any) -> Any:
+        return self._ask("run", probe, args)
+
+    def seed(self, seed: int) -> None:
+        self._seed = seed
+        if self._sock is not None:
+            self._ask("seed", seed)
+
+    def place_of(self, error: BaseException, traceback: TracebackType | None) -> Place | None:
+        place = getattr(error, "_torchdojo_place", None)
+        return place if isinstance(place, Place) else None
+
+    def close(self) -> None:
+        """Hang up. The process at the other end ends by itself."""
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+
+    def _ask(self, operation: str, *arguments: Any) -> Any:
+        if self._sock is None:
+            self._sock = self._connect()
+            self._generation += 1
+            if operation != "seed":
+                self._ask("seed", self._seed)
+        try:
+            wire.send(self._sock, cloudpickle.dumps((operation, arguments)))
+            deadline = time.monotonic() + self._call_timeout_s
+            data = wire.receive(self._sock, max_bytes=MAX_BYTES, deadline=deadline)
+        except wire.Gone as gone:
+            self.close()
+            raise StudentDied(f"The process that runs your code ended: {gone}") from None
+        except wire.Late:
+            self.close()
+            raise StudentStuck(f"Your code did not answer within {self._call_timeout_s:g} s.") from None
+        return self._understood(data)
+
+    def _understood(self, data: bytes) -> Any:
+        try:
+            answer = decode(data, self._handle)
+            if type(answer) is not list or len(answer) != 2 or answer[0] not in ("ok", "error"):
+                raise Malformed("neither a value nor an error")
+            kind, content = answer
+            if kind == "ok":
+                return content
+            error = _rebuilt(content)
+        except Malformed as malformed:
+            self.close()
+            raise StudentDied(f"What came back could not be read: {malformed}") from None
+        raise error
+
+    def _handle(self, info: HandleInfo) -> Handle:
+        return Handle(self, self._generation, info)
+
+
+class Handle:
+    """An object that stays in the student's process: call it, ask for attributes, items, its length, iterate."""
+
+    __slots__ = ("_generation", "_info", "_student")
+
+    def __init__(self, student: RemoteStudent, generation: int, info: HandleInfo) -> None:
+        object.__setattr__(self, "_student", student)
+        object.__setattr__(self, "_generation", generation)
+        object.__setattr__(self, "_info", info)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._student._ask("call", self, args, kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__") and name != "__name__":
+            raise AttributeError(name)
+        return self._student._ask("getattr", self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise TypeError(
+            f"{name} of a {self._info.type_name} cannot be set from a test: it lives in the student's process. "
+            "Do it in student.run(probe, …)."
+        )
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._student._ask("getitem", self, key)
+
+    def __len__(self) -> int:
+        length = self._student._ask("len", self)
+        if type(length) is not int or length < 0:
+            raise TypeError(f"len() of a {self._info.type_name} gave {length!r}")
+        return length
+
+    def __bool__(self) -> bool:
+        return bool(len(self)) if self._info.sized else True
+
+    def __iter__(self) -> Iterator[Any]:
+        iterator = self._student._ask("iter", self)
+        while True:
+            try:
+                item = self._student._ask("next", iterator)
+            except StopIteration:
+                return
+            yield item
+
+    def __repr__(self) -> str:
+        return f"<{self._info.type_name} in the student's process>"
+
+    def __reduce__(self) -> Any:
+        if self._generation != self._student._generation:
+            raise StudentDied("The process that held this object has ended.")
+        return resolve, (self._info.number,)
+
+
+def _rebuilt(content: Any) -> BaseException:
+    """The exception that the student's side told of: of the same built-in class, or RuntimeError."""
+    shape = [str, str, str, bool, int, str, bool]
+    if type(content) is not list or [type(field) for field in content] != shape:
+        raise Malformed("an error that is none")
+    kind, own, message, bare, line, text, innermost = content
+    error = _BUILTIN.get(kind, RuntimeError)
+    if error not in _BUILTIN.values() or kind not in _BUILTIN or issubclass(error, UnicodeError):
+        message, error = f"{own}: {message}", RuntimeError
+    elif own != kind and not message.startswith(own):
+        message = f"{own}: {message}" if own else message
+    rebuilt: BaseException = error() if bare else error(message)
+    if line > 0:
+        object.__setattr__(rebuilt, "_torchdojo_place", Place(line, text, innermost))
+    return rebuilt
+
+
+__all__ = ["Handle", "NotAValue", "RemoteStudent", "StudentDied", "StudentStuck"]

@@ -1,0 +1,52 @@
+"""Frames over a socket between the checker and the student's process: a length, then bytes."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+
+_LENGTH = struct.Struct("<Q")
+
+
+class Gone(Exception):
+    """The other side closed, died, or broke the framing."""
+
+
+class Late(Exception):
+    """The other side did not answer in time."""
+
+
+def send(sock: socket.socket, data: bytes) -> None:
+    """Send one frame. Raises Gone when the other side is not there."""
+    try:
+        sock.settimeout(None)
+        sock.sendall(_LENGTH.pack(len(data)))
+        sock.sendall(data)
+    except OSError as error:
+        raise Gone(str(error)) from None
+
+
+def receive(sock: socket.socket, *, max_bytes: int, deadline: float | None = None) -> bytes:
+    """One frame of at most `max_bytes`, before `deadline` (time.monotonic). Raises Gone or Late."""
+    (length,) = _LENGTH.unpack(_exactly(sock, _LENGTH.size, deadline))
+    if length > max_bytes:
+        raise Gone(f"an answer of {length} bytes, more than {max_bytes}")
+    return _exactly(sock, length, deadline)
+
+
+def _exactly(sock: socket.socket, count: int, deadline: float | None) -> bytes:
+    buffer = bytearray(count)
+    view, got = memoryview(buffer), 0
+    while got < count:
+        try:
+            sock.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0.001))
+            size = sock.recv_into(view[got:])
+        except TimeoutError:
+            raise Late from None
+        except OSError as error:
+            raise Gone(str(error)) from None
+        if not size:
+            raise Gone("closed")
+        got += size
+    return bytes(buffer)

@@ -7,7 +7,7 @@ import io
 import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ def verify(
     exercises: Sequence[str] = (),
     seeds: Sequence[int] = (0, 1, 2),
     threads: Sequence[int] = (1,),
+    isolated: bool = True,
     workers: int = 2,
     limit_s: float = 120.0,
     on_result: Callable[[TrialResult, int, int], None] | None = None,
@@ -63,6 +64,7 @@ def verify(
         exercises: names; all when empty.
         seeds: random numbers of the tests start from each of them.
         threads: torch's thread counts to try right solutions on.
+        isolated: try everything once more with the student's code in a process of its own; the word must be the same.
         workers: processes at once.
         limit_s: seconds one trial may take.
         on_result: called in this process after each trial with it, how many are done, and how many there are.
@@ -72,7 +74,7 @@ def verify(
     """
     notebook = read(path)
     chosen = [notebook.exercise(name) for name in exercises] or list(notebook.exercises)
-    trials = [trial for exercise in chosen for trial in _trials(exercise, seeds, threads)]
+    trials = [trial for exercise in chosen for trial in _trials(exercise, seeds, threads, isolated)]
     namespace = run_given_cells(notebook)
     results = defaultdict[str, list[TrialResult]](list)
     for done, result in enumerate(run_trials(trials, namespace, workers=workers, limit_s=limit_s), start=1):
@@ -116,7 +118,10 @@ def run_given_cells(notebook: Notebook) -> dict[str, Any]:
 def judge(exercise: Exercise, results: Sequence[TrialResult]) -> ExerciseReport:
     """What is wrong with an exercise's tests, from its trials. A plain function of records."""
     tests = tuple(test_names(exercise.tests))
-    findings = [*_about_right(exercise, results), *_about_starter(exercise, results)]
+    findings = _about_the_other_process(exercise, results)
+    results = [r for r in results if not r.trial.isolated]
+    findings += [*_about_right(exercise, results), *_about_starter(exercise, results)]
+    findings += _about_guesser(exercise, results)
     findings += _about_misconceptions(exercise, tests, results)
     rows = []
     for variant in exercise.misconceptions:
@@ -133,15 +138,21 @@ def judge(exercise: Exercise, results: Sequence[TrialResult]) -> ExerciseReport:
     )
 
 
-def _trials(exercise: Exercise, seeds: Sequence[int], threads: Sequence[int]) -> list[Trial]:
+def _trials(exercise: Exercise, seeds: Sequence[int], threads: Sequence[int], isolated: bool) -> list[Trial]:
     reference = exercise.sources
-    trials = [Trial(exercise, "starter", "starter", tuple(starter(source) for source in reference))]
+    trials = [
+        Trial(exercise, "starter", "starter", tuple(starter(source) for source in reference)),
+        Trial(exercise, "guesser", "guesser", ()),
+    ]
     for count in threads:
         for seed in seeds:
             trials.append(Trial(exercise, "reference", "reference", reference, seed, count))
             trials += [Trial(exercise, "solution", v.key, (v.source,), seed, count) for v in exercise.solutions]
     for seed in seeds:
         trials += [Trial(exercise, "misconception", v.key, (v.source,), seed) for v in exercise.misconceptions]
+    if isolated:  # once each: what differs between the two ways does not depend on the seed
+        first = [t for t in trials if t.kind != "guesser" and t.seed == seeds[0] and t.threads == threads[0]]
+        trials += [replace(trial, isolated=True) for trial in first]
     return trials
 
 
@@ -163,6 +174,40 @@ def _about_right(exercise: Exercise, results: Sequence[TrialResult]) -> list[Fin
         if not result.report.outcomes and not result.broken:
             findings[subject, ""] = Finding(exercise.name, subject, "no test ran. Add tests to its grade cell.")
     return list(findings.values())
+
+
+def _about_the_other_process(exercise: Exercise, results: Sequence[TrialResult]) -> list[Finding]:
+    """The same tests on the same code must say the same, whether it runs beside them or in a process of its own."""
+    beside = {_which(r.trial): r for r in results if not r.trial.isolated}
+    findings = []
+    for result in results:
+        if not result.trial.isolated:
+            continue
+        other = {o.name: o for o in beside[_which(result.trial)].report.outcomes}
+        for outcome in result.report.outcomes:
+            here = other.get(outcome.name)
+            if here is not None and _word(here) != _word(outcome):
+                message = (
+                    f"{outcome.name} says {_word(here)!r} beside the code and {_word(outcome)!r} in another process "
+                    f"({outcome.message or outcome.got}). "
+                    "Values travel, identity does not: ask in student.run(probe, …)."
+                )
+                findings.append(Finding(exercise.name, f"{result.trial.kind} {result.trial.key}", message))
+                break
+    return findings
+
+
+def _which(trial: Trial) -> tuple[str, str, int, int]:
+    return trial.kind, trial.key, trial.seed, trial.threads
+
+
+def _about_guesser(exercise: Exercise, results: Sequence[TrialResult]) -> list[Finding]:
+    findings = []
+    for result in (r for r in results if r.trial.kind == "guesser" and r.report.points):
+        free = ", ".join(o.name for o in result.report.outcomes if o.passed)
+        message = f"earns {result.report.points:g} points by guessing ({free}). Make these depend on a test by value."
+        findings.append(Finding(exercise.name, "a guesser", message))
+    return findings
 
 
 def _about_starter(exercise: Exercise, results: Sequence[TrialResult]) -> list[Finding]:

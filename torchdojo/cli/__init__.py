@@ -14,6 +14,7 @@ COMMANDS = {
     "release": "Write what students get from what instructors wrote.",
     "autograde": "Grade what came in and changed since it was last graded.",
     "rehearse": "Write a pretend class with known grades, to rehearse grading.",
+    "doctor": "Say what this machine lacks for the course, and what to do.",
 }
 
 

@@ -26,6 +26,7 @@ Examples:
 @click.argument("exercises", nargs=-1)
 @click.option("--seeds", default=3, show_default=True, help="How many seeds the tests' random numbers start from.")
 @click.option("--threads", default="1", show_default=True, help="Thread counts to try right solutions on: 1 or 1,2.")
+@click.option("--isolated/--no-isolated", default=True, help="Also with the code in a process of its own (default).")
 @click.option("--workers", type=int, default=None, help="Processes at once. Default: one a core.")
 @click.option(
     "--json",
@@ -39,14 +40,16 @@ def command(
     exercises: tuple[str, ...],
     seeds: int,
     threads: str,
+    isolated: bool,
     workers: int | None,
     json_path: str | None,
     quiet: bool,
 ) -> int:
     """Judge the tests of an assignment's source notebook.
 
-    Reference and alternative solutions must pass under every seed, the untouched starter must earn 0, and every
-    misconception must lose points at the test it names. Exit status 1 when there are findings.
+    Reference and alternative solutions must pass under every seed, the untouched starter and a guesser must earn 0,
+    every misconception must lose points at the test it names, and all of it must be the same when the code runs in
+    another process than the tests. Exit status 1 when there are findings.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -75,6 +78,7 @@ def command(
                 exercises=exercises,
                 seeds=range(seeds),
                 threads=[int(count) for count in threads.split(",")],
+                isolated=isolated,
                 workers=workers or os.cpu_count() or 1,
                 limit_s=entry.limits.cell_timeout_s,
                 on_result=shown,

@@ -146,6 +146,7 @@ def _enter_submission(ledger: Ledger, prepared: Prepared) -> Any:
     ledger.update_or_create_student(submission.student)
     when = {"timestamp": prepared.timestamp} if prepared.timestamp else {}
     row = ledger.update_or_create_submission(submission.assignment, submission.student, **when)
+    ledger.db.flush()  # draws its id
     prepared.submission_id = row.id
     return row
 

@@ -111,10 +111,9 @@ def repeatable_ids(node: Any) -> None:
 def _forget_unknown_cells(node: Any, expected: Mapping[str, ExpectedCell], repairs: Repairs) -> None:
     unknown, known = [], False
     for index, cell in enumerate(node.cells):
-        meta = _meta(cell)
-        if meta is None:
+        if "nbgrader" not in cell.metadata:
             continue
-        name = _grade_id(cell)
+        meta, name = _meta(cell), _grade_id(cell)
         if isinstance(meta, dict) and name in expected:
             known = True
         elif not isinstance(meta, dict) or not meta:

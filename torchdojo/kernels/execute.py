@@ -5,6 +5,7 @@ Knows no database, no course folder and no nbgrader; any process on any Linux ma
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
@@ -101,7 +102,7 @@ def run_in_kernel(session: Session, cell: CodeCell) -> CellResult:
     return CellResult(cell.index, seconds=turn.seconds, stop=turn.stop)
 
 
-def _always_in_kernel(session: Session, cell: CodeCell) -> CellRunner:
+def run_everything_in_kernel(session: Session, cell: CodeCell) -> CellRunner:
     return run_in_kernel
 
 
@@ -112,7 +113,7 @@ class Runner:
     `new_zygote` is called, with the modules to import, when there is no zygote, or not the right one.
     """
 
-    def __init__(self, runner_of: RunnerOf = _always_in_kernel, new_zygote: NewZygote = Zygote.start) -> None:
+    def __init__(self, runner_of: RunnerOf = run_everything_in_kernel, new_zygote: NewZygote = Zygote.start) -> None:
         self.pid = os.getpid()
         self._runner_of = runner_of
         self._new_zygote = new_zygote
@@ -153,9 +154,12 @@ class Runner:
         except KernelNotStarted as error:
             zygote.end()
             return Result(job.key, JobStatus.OURS, sentence=f"The kernel did not start: {error}")
-        results = [self._runner_of(session, cell)(session, cell) for cell in cells]
-        if not session.kernel.gone:
-            session.end_kernel()
+        try:
+            results = [self._runner_of(session, cell)(session, cell) for cell in cells]
+            if not session.kernel.gone:
+                session.end_kernel()
+        finally:
+            session.kernel.close()
         outputs = session.outputs
         return Result(
             job.key,
@@ -218,6 +222,7 @@ def execute(job: Job) -> Result:
     runner: Runner | None = getattr(_mine, "runner", None)
     if runner is None or runner.pid != os.getpid():  # none yet, or that of the process this one was forked from
         runner = Runner()
+        atexit.register(runner.close)
         use_runner(runner)
     return runner.execute(job)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import glob
 import os
@@ -105,17 +106,24 @@ def enter(layout: Layout, who: Identity) -> None:
     """
     real, links = resolve_all((*layout.read_only, *machine_paths(cuda=layout.cuda)))
     folder, folder_links = resolve(layout.folder)
+    for path in real:
+        if any(_lies_in(own, [path]) for own in ("/tmp", "/dev/shm", HOME)):
+            raise OSError(errno.EINVAL, f"read_only: {path} would hide the job's own folders. Name what lies below it")
     linux.keep_mounts_private()
     base = next(path for path in _BASES if os.path.isdir(path))
     linux.mount("tmpfs", base, linux.NO_SUID | linux.NO_DEV, "size=4m,nr_inodes=8192,mode=755")
     os.mkdir(base + _OLD)
     linux.pivot_root(base, base + _OLD)
     os.chdir("/")
-    _make_own_places(layout, folder, who)
-    _make_devices(layout.cuda)
+    _make_scratch(layout, who)
+    around = [path for path in real if _lies_in(folder, [path])]
+    for path in around:
+        _bind_read_only(path)
+    _make_folder(layout, folder, who)
     for path in real:
-        if not _lies_in(path, [folder]):
+        if path not in around and not _lies_in(path, [folder]):
             _bind_read_only(path)
+    _make_devices(layout.cuda)
     _make_links(links | folder_links)
     for name, text in _ETC.items():
         os.makedirs("/etc", exist_ok=True)
@@ -155,7 +163,7 @@ def _made(path: str) -> str:
     return path
 
 
-def _make_own_places(layout: Layout, folder: str, who: Identity) -> None:
+def _make_scratch(layout: Layout, who: Identity) -> None:
     os.mkdir(_OWN)
     size = f"size={layout.size_mib}m,nr_inodes={_INODES},mode=755"
     linux.mount("tmpfs", _OWN, linux.NO_SUID | linux.NO_DEV, size)
@@ -170,6 +178,9 @@ def _make_own_places(layout: Layout, folder: str, who: Identity) -> None:
         with suppress(FileNotFoundError):
             shutil.copyfile(_OLD + outside, target)
     give(HOME, who)
+
+
+def _make_folder(layout: Layout, folder: str, who: Identity) -> None:
     if layout.bound:
         linux.bind(_OLD + folder, _made(folder))
         linux.restrict_mount(folder, linux.NO_SUID | linux.NO_DEV)

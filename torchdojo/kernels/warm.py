@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,11 +64,12 @@ class Zygote:
         self._requests = requests
         self._pidfd = os.pidfd_open(pid)
         self._process: subprocess.Popen[bytes] | None = None
-        self._folder: Path | None = None
 
     @classmethod
-    def start(cls, modules: Iterable[str] = ()) -> Zygote:
+    def start(cls, modules: Iterable[str] = (), started: Callable[[Zygote], None] | None = None) -> Zygote:
         """Start a process, import `modules` in it, and return when it is ready to fork.
+
+        `started` is called as soon as there is a process, seconds earlier, for who may want to kill it before.
 
         Raises:
             OursError: it did not start; the message has its last words.
@@ -90,7 +91,8 @@ class Zygote:
             )
         zygote = cls(process.pid, ours, frozenset(wanted), ())
         zygote._process = process
-        zygote._folder = folder
+        if started is not None:
+            started(zygote)
         try:
             ready = zygote._answer(START_WITHIN_S)
             if ready["threads"] != 1:
@@ -99,6 +101,8 @@ class Zygote:
             words = log.read_text(errors="replace").strip()[-2000:]
             zygote.close()
             raise OursError(f"The warm parent did not start: {error}. It said: {words or 'nothing'}") from None
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
         zygote.missing = tuple(ready["missing"])
         return zygote
 
@@ -150,8 +154,6 @@ class Zygote:
         if self._pidfd >= 0:
             os.close(self._pidfd)
             self._pidfd = -1
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
 
     def kill(self) -> None:
         """Kill the zygote at once; its kernels die with it."""

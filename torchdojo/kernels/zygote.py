@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -38,6 +39,7 @@ class Server:
         self._parent = os.getppid()
         self._branches: set[int] = set()
         self._job = 0
+        self._folder: str | None = None
         self._prepared: dict[str, Any] = {}
 
     def serve(self) -> NoReturn:
@@ -81,6 +83,7 @@ class Server:
             self._requests.close()
             become_kernel(self._kernel, birth, descriptors, self._pid)
         self._job = pid
+        self._folder = birth.sandbox["folder"]
         return {"pid": pid}
 
     def _do_branch(self, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
@@ -100,6 +103,7 @@ class Server:
         ended, usage_s, left = self._kill(keep=self._branches)
         status = ended.get(self._job)
         self._job = 0
+        self._folder = None  # the runner removes it
         return {
             "signal": os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else 0,
             "exit": os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None,
@@ -133,8 +137,10 @@ class Server:
                 time.sleep(0.001)
 
     def _leave(self) -> NoReturn:
-        """End, and everything below with it."""
+        """End, and everything below with it; clear away what a runner that was killed could not."""
         self._kill(keep=set())
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
         os._exit(0)
 
 
@@ -158,6 +164,7 @@ def main(arguments: list[str]) -> NoReturn:
     kernel = new_kernel(Path(arguments[1]))
     missing = preload(arguments[2:])
     warm_up(kernel.shell)
+    os.chdir("/")  # the runner removes the folder it was started in
     gc.collect()
     gc.freeze()
     threads = len(os.listdir("/proc/self/task"))

@@ -104,6 +104,14 @@ BAD = {
         _tests("def test_of_text(", "def test_free(student):\n    '''Free.'''\n\n\ndef test_of_text("),
         "the starter: earns",
     ),
+    "a test that can be guessed": (
+        _tests("def test_of_text(", "def test_true(student):\n    assert student.double(True)\n\n\ndef test_of_text("),
+        "a guesser: earns",
+    ),
+    "a test that needs identity": (
+        _tests("assert student.double(3) == 6", "given = []\n    assert student.double(given) is not given"),
+        "Values travel, identity does not",
+    ),
     "a test that is itself at fault": (
         _tests('assert student.double("ab") == "abab"', "assert student.double('ab') == undefined_name"),
         "refuses it (seed 0, 1 thread(s)): grader failed",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -65,15 +66,15 @@ def encode(value: Any, keep: Callable[[Any], HandleInfo] | None) -> bytes:
 
 def _plain(value: Any, keep: Callable[[Any], HandleInfo] | None, depth: int) -> Any:
     """`value` in the types that msgpack packs by itself, and ExtType."""
-    import numpy
-    import torch
-
     if depth > MAX_DEPTH:
         raise NotAValue(f"a value nested more than {MAX_DEPTH} deep")
     if value is None or value is True or value is False:
         return value
-    if isinstance(value, numpy.generic) and value.dtype.kind in _NUMPY_KINDS:
-        return _ext(_SCALAR, [value.dtype.str, value.tobytes()])
+    for library in ("numpy", "torch"):  # before the plain types: some of theirs derive from them
+        if library in sys.modules:
+            packed = _PACKERS[library](value)
+            if packed is not None:
+                return packed
     if isinstance(value, int):
         value = int(value)
         return value if -(2**63) <= value < 2**64 else _ext(_INT, hex(value))
@@ -85,16 +86,6 @@ def _plain(value: Any, keep: Callable[[Any], HandleInfo] | None, depth: int) -> 
         return str(value)
     if isinstance(value, bytes | bytearray):
         return bytes(value)
-    if isinstance(value, torch.Size):
-        return _ext(_SIZE, [int(n) for n in value])
-    if isinstance(value, torch.dtype):
-        return _ext(_DTYPE, str(value).removeprefix("torch."))
-    if isinstance(value, torch.device):
-        return _ext(_DEVICE, str(value))
-    if isinstance(value, torch.Tensor):
-        return _tensor(value, keep)
-    if isinstance(value, numpy.ndarray) and value.dtype.kind in _NUMPY_KINDS:
-        return _ext(_ARRAY, [value.dtype.str, list(value.shape), numpy.ascontiguousarray(value).tobytes()])
     if isinstance(value, list):
         return [_plain(item, keep, depth + 1) for item in value]
     if isinstance(value, tuple):
@@ -111,7 +102,34 @@ def _plain(value: Any, keep: Callable[[Any], HandleInfo] | None, depth: int) -> 
     return _ext(_HANDLE, [info.number, info.type_name[:100], *flags])
 
 
-def _tensor(tensor: Any, keep: Callable[[Any], HandleInfo] | None) -> Any:
+def _packed_numpy(value: Any) -> Any:
+    import numpy
+
+    if isinstance(value, numpy.generic) and value.dtype.kind in _NUMPY_KINDS:
+        return _ext(_SCALAR, [value.dtype.str, value.tobytes()])
+    if isinstance(value, numpy.ndarray) and value.dtype.kind in _NUMPY_KINDS:
+        return _ext(_ARRAY, [value.dtype.str, list(value.shape), numpy.ascontiguousarray(value).tobytes()])
+    return None
+
+
+def _packed_torch(value: Any) -> Any:
+    import torch
+
+    if isinstance(value, torch.Size):
+        return _ext(_SIZE, [int(n) for n in value])
+    if isinstance(value, torch.dtype):
+        return _ext(_DTYPE, str(value).removeprefix("torch."))
+    if isinstance(value, torch.device):
+        return _ext(_DEVICE, str(value))
+    if isinstance(value, torch.Tensor):
+        return _tensor(value)
+    return None
+
+
+_PACKERS = {"numpy": _packed_numpy, "torch": _packed_torch}
+
+
+def _tensor(tensor: Any) -> Any:
     import torch
 
     name = str(tensor.dtype).removeprefix("torch.")

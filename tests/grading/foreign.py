@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -92,10 +93,15 @@ def build(folder: Path) -> Path:
     write(folder / "source" / "ps1" / "p1.ipynb", FIRST)
     write(folder / "source" / "ps1" / "p2.ipynb", SECOND)
     (folder / "source" / "ps1" / "data.csv").write_text(DATA)
-    with with_alembic(), Gradebook(f"sqlite:///{folder}/gradebook.db", "foreign") as gradebook:
-        gradebook.add_assignment("ps1", duedate=DUE)
+    add_assignment(folder)
     release(folder, "ps1")
     return folder
+
+
+def add_assignment(folder: Path) -> None:
+    """A gradebook with ps1 and its due date."""
+    with with_alembic(), Gradebook(f"sqlite:///{folder}/gradebook.db", "foreign") as gradebook:
+        gradebook.add_assignment("ps1", duedate=DUE)
 
 
 def release(folder: Path, assignment: str) -> None:
@@ -136,7 +142,8 @@ def submit(folder: Path, student: str, change: Change | None = None, *, stamp: s
     if change is not None:
         change(*views)
     for name, node in nodes.items():
-        (place / f"{name}.ipynb").write_text(nbformat.writes(node), encoding="utf-8")
+        text = nbformat.v4.writes(node)  # as it is: nbformat itself would repair it
+        (place / f"{name}.ipynb").write_text(text, encoding="utf-8")
     return place
 
 
@@ -149,3 +156,12 @@ def solve(first: dict[str, Any], second: dict[str, Any]) -> None:
     first["essay"].source = "Squares grow."
     first["plot"].source = "plot = [1, 4, 9]\nplot"
     second["add"].source = "def add(x):\n    return x + base"
+
+
+def grades(folder: Path, student: str) -> dict[str, tuple[float | None, bool]]:
+    """A student's rows in the gradebook: by cell, the automatic score and whether it waits for a human."""
+    query = """SELECT c.name, g.auto_score, g.needs_manual_grade FROM grade g JOIN base_cell c ON c.id = g.cell_id
+        JOIN submitted_notebook m ON m.id = g.notebook_id JOIN submitted_assignment s ON s.id = m.assignment_id
+        WHERE s.student_id = ?"""
+    with contextlib.closing(sqlite3.connect(folder / "gradebook.db")) as db:
+        return {name: (score, bool(waits)) for name, score, waits in db.execute(query, (student,))}

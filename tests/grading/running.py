@@ -77,10 +77,19 @@ def grade(
     force: bool = False,
     watch: Watch | None = None,
     lock_wait_s: float = 60.0,
+    ahead: int = 6,
 ) -> BatchReport:
     """Autograde a course as the command does, with nbgrader's arguments."""
     folder = open_folder(course, ["--log-level=CRITICAL", *arguments])
-    return grade_in(folder, execute=execute, assignment=assignment, force=force, watch=watch, lock_wait_s=lock_wait_s)
+    return grade_in(
+        folder,
+        execute=execute,
+        assignment=assignment,
+        force=force,
+        watch=watch,
+        lock_wait_s=lock_wait_s,
+        ahead=ahead,
+    )
 
 
 def grade_in(
@@ -91,6 +100,7 @@ def grade_in(
     force: bool = False,
     watch: Watch | None = None,
     lock_wait_s: float = 60.0,
+    ahead: int = 6,
 ) -> BatchReport:
     terms = terms_for(folder, assignment, placement(folder, assignment, gpu=False), isolated=False)
     return autograde(
@@ -102,6 +112,7 @@ def grade_in(
         force=force,
         watch=watch,
         lock_wait_s=lock_wait_s,
+        ahead=ahead,
     )
 
 

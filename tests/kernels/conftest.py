@@ -51,7 +51,7 @@ def runner() -> Iterator[Runner]:
     runner.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def run(runner: Runner) -> Callable[..., Result]:
     """Run cells in the warm runner: run("1 + 1", "2 + 2", limits=…) -> Result."""
 

@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ SECRET = {"TORCHDOJO_TEST_SECRET": "open sesame"}
 class Server:
     """sandbox_server in a process of its own, under this user or another."""
 
-    def __init__(self, python: list[str], modules: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, python: list[str], modules: tuple[str, ...] = (), environment: Mapping[str, str] | None = None
+    ) -> None:
         self.path = _path(python)
         self.process = subprocess.Popen(
             [*python, "-m", "tests.kernels.sandbox_server", *modules],
@@ -33,21 +35,42 @@ class Server:
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env=surroundings.clean_environment({"PYTHONPATH": self.path, **SECRET}),
+            env=surroundings.clean_environment({"PYTHONPATH": self.path, **SECRET, **(environment or {})}),
         )
         assert self.process.stdout is not None
         hello = json.loads(self.process.stdout.readline())
         self.missing, self.world = hello["missing"], hello["world"]
 
-    def do(self, deed: Callable[..., Any] | str, spec: dict[str, Any] | None, **more: Any) -> dict[str, Any]:
+    def do(
+        self,
+        deed: Callable[..., Any] | str,
+        spec: dict[str, Any] | None,
+        *,
+        within_s: float = 90,
+        look_at_it: bool = False,
+        interrupt_after_s: float = 0,
+        **more: Any,
+    ) -> dict[str, Any]:
         """The answer of `sandbox_server.do`; `spec` None does it free."""
         name = deed if isinstance(deed, str) else f"{deed.__module__}:{deed.__name__}"
+        request = {
+            "deed": name,
+            "spec": spec,
+            "more": more,
+            "within_s": within_s,
+            "look_at_it": look_at_it,
+            "interrupt_after_s": interrupt_after_s,
+        }
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"deed": name, "spec": spec, "more": more}) + "\n")
+        self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         answer: dict[str, Any] = json.loads(self.process.stdout.readline())
         return answer
+
+    def trouble(self, deed: Callable[..., Any], spec: dict[str, Any]) -> str:
+        """Why the sandbox could not be forked."""
+        return str(self.do(deed, spec).get("trouble", ""))
 
     def end(self) -> None:
         """Close it down."""

@@ -115,6 +115,43 @@ def changes_the_data(world: World) -> None:
         file.write("x")
 
 
+def changes_the_gradebooks_mode(world: World) -> None:
+    before = os.stat(world["gradebook"]).st_mode
+    os.chmod(world["gradebook"], 0o606)
+    if os.stat(world["gradebook"]).st_mode == before:
+        raise Prevented
+    os.chmod(world["gradebook"], 0o644)
+
+
+def changes_the_gradebooks_times(world: World) -> None:
+    before = os.stat(world["gradebook"]).st_mtime
+    os.utime(world["gradebook"], (1, 1))
+    if os.stat(world["gradebook"]).st_mtime == before:
+        raise Prevented
+
+
+def changes_the_interpreters_mode(world: World) -> None:
+    """Through the one file that a fork keeps from outside."""
+    before = os.stat("/proc/self/exe").st_mode
+    os.chmod("/proc/self/exe", 0o4755)
+    if os.stat("/proc/self/exe").st_mode == before:
+        raise Prevented
+    os.chmod("/proc/self/exe", 0o755)
+
+
+def changes_the_interpreters_times(world: World) -> None:
+    before = os.stat("/proc/self/exe").st_mtime
+    os.utime("/proc/self/exe", (1, 1))
+    if os.stat("/proc/self/exe").st_mtime == before:
+        raise Prevented
+
+
+def opens_the_interpreter_through_its_mapping(world: World) -> None:
+    """/proc/self/map_files leads to the files as they were opened, past every mount, as /proc/self/exe does."""
+    mapping = os.listdir("/proc/self/map_files")[0]
+    os.close(os.open(f"/proc/self/map_files/{mapping}", os.O_RDONLY))
+
+
 def links_the_gradebook_into_its_folder(world: World) -> None:
     os.link(world["gradebook"], "gradebook.db")
 
@@ -418,7 +455,7 @@ def types_into_a_terminal(world: World) -> None:
     import fcntl
     import pty
 
-    master, slave = pty.openpty()
+    _, slave = pty.openpty()
     with suppress(OSError):
         os.setsid()
     fcntl.ioctl(slave, 0x540E, 0)  # TIOCSCTTY
@@ -510,7 +547,7 @@ def forks_sixty_times(world: World) -> int:
 def opens_two_thousand_files(world: World) -> int:
     import resource
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
     fds: list[int] = []

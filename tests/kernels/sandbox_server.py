@@ -22,6 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from torchdojo.errors import OursError
 from torchdojo.kernels import preload, sandbox, surroundings
 from torchdojo.kernels.sandbox import SandboxSpec
 
@@ -128,14 +129,24 @@ def do(world: World, request: dict[str, Any]) -> dict[str, Any]:
     told = world.plain() | request.get("more", {})
     answers, channel = os.pipe()
     began = time.perf_counter()
-    pid = os.fork() if spec is None else sandbox.fork(spec)
+    try:
+        pid = os.fork() if spec is None else sandbox.fork(spec)
+    except OursError as error:
+        os.close(answers)
+        os.close(channel)
+        return {"ok": False, "trouble": str(error)}
     if pid == 0:
-        _child(deed, told | {"channel": channel}, spec)
+        _child(deed, told | {"channel": channel, "stay": request.get("look_at_it")}, spec)
     os.close(channel)
-    text, left_open = _read_all(answers, pid)
+    if request.get("interrupt_after_s"):
+        time.sleep(request["interrupt_after_s"])
+        os.kill(pid, signal.SIGINT)
+    seen = _look(answers, pid) if request.get("look_at_it") else {}
+    text, left_open = _read_all(answers, pid, request.get("within_s", ANSWER_WITHIN_S))
     status = os.waitpid(pid, 0)[1]
     answer: dict[str, Any] = json.loads(text.splitlines()[0]) if text else {"ok": False, "raised": "", "value": None}
     answer["status"] = os.waitstatus_to_exitcode(status)
+    answer |= seen
     answer["left_open"] = left_open
     answer["seconds"] = time.perf_counter() - began
     answer["neighbour_lives"] = world.neighbour_lives()
@@ -159,12 +170,29 @@ def _child(deed: Callable[..., Any], world: dict[str, Any], spec: SandboxSpec | 
         raised = "".join(traceback.format_exception_only(error)).strip()
         answer = {"ok": False, "value": None, "raised": raised, "trace": traceback.format_exc()}
     os.write(channel, json.dumps(answer).encode() + b"\n")
+    if world["stay"]:
+        time.sleep(ANSWER_WITHIN_S)
     os._exit(0)
 
 
-def _read_all(pipe: int, pid: int) -> tuple[bytes, bool]:
+def _look(pipe: int, pid: int) -> dict[str, Any]:
+    """What a runner can do from outside to a job that is shut in; ends with killing it."""
+    select.select([pipe], [], [], ANSWER_WITHIN_S)
+    seen: dict[str, Any] = {}
+    try:
+        memory = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        seen["pss_kib"] = next(int(line.split()[1]) for line in memory.splitlines() if line.startswith("Pss:"))
+        seen["in_its_root"] = sorted(os.listdir(f"/proc/{pid}/root/"))
+        seen["owner"] = os.stat(f"/proc/{pid}").st_uid
+    except OSError as error:
+        seen["trouble"] = str(error)
+    os.kill(pid, signal.SIGKILL)
+    return seen
+
+
+def _read_all(pipe: int, pid: int, within_s: float) -> tuple[bytes, bool]:
     """The answer, and whether a process that outlives its kernel still holds the pipe a second later."""
-    text, until_s, gone_s = b"", time.monotonic() + ANSWER_WITHIN_S, 0.0
+    text, until_s, gone_s = b"", time.monotonic() + within_s, 0.0
     while True:
         ready, _, _ = select.select([pipe], [], [], 0.05)
         if ready:
@@ -185,6 +213,8 @@ def _read_all(pipe: int, pid: int) -> tuple[bytes, bool]:
 
 def main() -> None:
     """Serve until stdin closes."""
+    if "TORCHDOJO_TEST_UNPROTECTED" not in os.environ:
+        sandbox.protect_interpreter()
     preload.one_thread()
     missing = preload.preload(sys.argv[1:])
     world = World()

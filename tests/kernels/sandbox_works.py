@@ -1,4 +1,4 @@
-"""What student code must still be able to do, shut in. Each returns what a test looks at; `world` as in sandbox_deeds."""
+"""What student code must still be able to do, shut in. Each returns what a test looks at; `world` as in its deeds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def uses_its_own_folder(world: World) -> list[str]:
     os.chmod("y.txt", 0o700)
     with open("made/link") as file:
         assert file.read() == ""
-    return sorted([*os.listdir("."), os.getcwd() == world["own"] and "here" or os.getcwd()])
+    return sorted([*os.listdir("."), "here" if os.getcwd() == world["own"] else os.getcwd()])
 
 
 def uses_temporary_files(world: World) -> bool:
@@ -189,6 +189,24 @@ def knows_who_and_where_it_is(world: World) -> list[Any]:
         str(zoneinfo.ZoneInfo("Europe/Berlin")),
         locale.setlocale(locale.LC_ALL, "C.UTF-8"),
     ]
+
+
+def is_interrupted(world: World) -> str:
+    """The server sends SIGINT, as a runner does when a cell takes too long."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        time.sleep(30)
+    except KeyboardInterrupt:
+        return "interrupted"
+    return "slept"
+
+
+def computes_for_ten_seconds(world: World) -> None:
+    until_s = time.process_time() + 10
+    while time.process_time() < until_s:
+        pass
 
 
 def raises_when_memory_is_short(world: World) -> str:

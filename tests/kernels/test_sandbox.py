@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ import pytest
 
 from tests.kernels import sandbox_deeds as deeds
 from tests.kernels import sandbox_works as works
-from tests.kernels.sandbox_client import ROOT, Server, as_ordinary_user, start
+from tests.kernels.sandbox_client import ORDINARY, ROOT, SYSTEM_PYTHON, Server, as_ordinary_user, start
 from torchdojo.errors import OursError
 from torchdojo.kernels import landlock, sandbox
 from torchdojo.kernels.sandbox import SandboxSpec
@@ -46,6 +47,7 @@ FREE_ONLY_ROOT = {
     deeds.sends_raw_packets,
     deeds.opens_a_netlink_socket_to_the_kernels_audit,
     deeds.makes_a_device_file,
+    deeds.opens_the_interpreter_through_its_mapping,
 }
 # deed -> what the machine may lack for it to succeed even when free
 MAY_LACK = {
@@ -78,7 +80,10 @@ PREVENTED_BY_FULL = [
     deeds.writes_beside_the_gradebook,
     deeds.writes_into_the_data,
     deeds.changes_the_data,
+    deeds.changes_the_gradebooks_mode,
+    deeds.changes_the_gradebooks_times,
     deeds.links_the_gradebook_into_its_folder,
+    deeds.opens_the_interpreter_through_its_mapping,
     deeds.opens_python_to_write,
     deeds.adds_a_file_to_pythons_library,
     deeds.connects_by_tcp,
@@ -338,6 +343,19 @@ def test_the_limits_say_what_they_are_told(server: Server) -> None:
     assert server.do(works.raises_when_memory_is_short, {"level": "full", "data_mib": 900})["value"] == "had it"
 
 
+def test_a_limit_of_cpu_time_ends_the_job(server: Server) -> None:
+    """cpu_s kills, though process 1 of a namespace ignores milder signals."""
+    answer = server.do(works.computes_for_ten_seconds, {"level": "full", "cpu_s": 1})
+    assert answer["status"] == -signal.SIGKILL
+
+
+def test_a_job_can_be_interrupted_from_outside(server: Server) -> None:
+    """SIGINT from the runner reaches Python's handler inside."""
+    for level in ("full", "partial"):
+        answer = server.do(works.is_interrupted, {"level": level}, interrupt_after_s=1.5)
+        assert answer["value"] == "interrupted"
+
+
 def test_how_a_job_ended_can_be_told(server: Server) -> None:
     """Exit status and signal of the job are those of the child that the zygote waits for."""
     for level in ("full", "partial"):
@@ -396,6 +414,72 @@ def test_another_python_is_the_same_python(server: Server) -> None:
         assert str(sys.version_info[:2]) in answer["value"], answer
 
 
-def test_two_jobs_at_once_do_not_see_each_other(server: Server) -> None:
-    """A job sees its own processes only; the neighbour's number means nothing to it."""
-    assert server.do(deeds.sees_other_processes, {"level": "full"})["raised"].endswith("Prevented")
+def test_root_gives_up_its_id_when_partial_too() -> None:
+    """Where Python can be read by others, and the way to the job's folder be gone, root becomes an unused id."""
+    if os.geteuid() != 0 or not os.path.exists(SYSTEM_PYTHON):
+        pytest.skip("needs root, and a Python that others can read")
+    server = Server([SYSTEM_PYTHON])
+    try:
+        answer = server.do(works.uses_its_own_folder, {"level": "partial"}, look_at_it=True)
+        assert answer["ok"], answer["trace"]
+        assert answer["owner"] == 64977
+    finally:
+        server.end()
+
+
+def test_the_runner_can_watch_and_end_a_job(server: Server) -> None:
+    """From outside its memory can be measured, its files be reached, and SIGKILL ends it."""
+    answer = server.do(works.reads_the_data, {"level": "full"}, look_at_it=True)
+    assert answer.get("trouble") is None
+    assert answer["pss_kib"] > 100
+    assert "proc" in answer["in_its_root"]
+    assert answer["status"] == -signal.SIGKILL
+    assert answer["owner"] == (64977 if server.world["user"] == 0 else server.world["user"])
+    assert not answer["left_open"]
+
+
+def test_a_folder_below_a_readable_one_is_the_jobs_own(server: Server) -> None:
+    """A job's folder inside a folder that it may read can be written, and the rest of that cannot."""
+    around = str(Path(server.world["own"]).parent)
+    spec = {"level": "full", "read_only": [around]}
+    assert server.do(works.uses_its_own_folder, spec)["ok"]
+    assert not server.do(deeds.writes_beside_the_gradebook, spec)["ok"]
+    assert server.do(deeds.reads_the_gradebook, spec)["ok"]  # it was told to
+
+
+def test_a_readable_folder_may_not_hide_the_jobs_own(server: Server) -> None:
+    """/tmp as a data folder is refused with a sentence, before anything is mounted."""
+    answer = server.do(works.reads_the_data, {"level": "full", "read_only": ["/tmp"]})
+    assert "SandboxError" in answer["raised"]
+    assert "/tmp would hide" in answer["raised"]
+
+
+@pytest.mark.parametrize(
+    "deed", [deeds.changes_the_interpreters_mode, deeds.changes_the_interpreters_times], ids=lambda d: d.__name__
+)
+def test_a_python_of_the_users_own_cannot_be_changed(deed: Callable[..., Any]) -> None:
+    """A fork's /proc/self/exe leads past every mount; where the file is the user's, the zygote is started anew."""
+    folder = Path(tempfile.mkdtemp())
+    python = folder / "python3"
+    try:
+        command = as_ordinary_user()
+        shutil.copy(os.path.realpath(command[-1]), python)
+        if os.geteuid() == 0:
+            folder.chmod(0o755)
+            os.chown(python, ORDINARY, ORDINARY)
+        command[-1] = str(python)
+        home = {"PYTHONHOME": "/usr"} if SYSTEM_PYTHON in as_ordinary_user() else {"PYTHONHOME": sys.base_prefix}
+        free = Server(command, environment={**home, "TORCHDOJO_TEST_UNPROTECTED": "1"})
+        shut_in = Server(command, environment=home)
+        try:
+            assert free.do(deed, None)["ok"]
+            assert "protect_interpreter" in free.trouble(deed, {"level": "full"})
+            for level in ("full", "partial"):
+                answer = shut_in.do(deed, {"level": level, "environment": list(map(list, home.items()))})
+                assert not answer["ok"]
+                assert python.stat().st_mode & 0o7777 == 0o755
+        finally:
+            free.end()
+            shut_in.end()
+    finally:
+        shutil.rmtree(folder)

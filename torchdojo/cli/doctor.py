@@ -73,7 +73,9 @@ def _course(course: Course | None, trouble: str) -> Check:
     if course:
         return Check("course", True, f"{course.title} ({course.root})")
     missing = "not found" in trouble
-    return Check("course", None if missing else False, "none here" if missing else trouble, "" if missing else "Mend it.")
+    return Check(
+        "course", None if missing else False, "none here" if missing else trouble, "" if missing else "Mend it."
+    )
 
 
 def _software(course: Course | None) -> list[Check]:
@@ -173,5 +175,3 @@ def _print(checks: list[Check], report: SandboxReport) -> None:
     for check in checks:
         if check.ok is not True and check.remedy:
             out.print(f"\n{signs[check.ok]} {check.name}: {escape(check.remedy)}".lstrip(" "), soft_wrap=True)
-
-

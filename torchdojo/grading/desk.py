@@ -16,7 +16,7 @@ from rapidfuzz import process
 from torchdojo.errors import AuthorError, OursError
 from torchdojo.grading.autograded import remove_leftovers
 from torchdojo.grading.folder import CourseFolder, Submission
-from torchdojo.grading.gradebook import AnswerKey, Ledger, patiently
+from torchdojo.grading.gradebook import AnswerKey, Ledger, is_missing, patiently
 from torchdojo.grading.inputs import Inputs, hash_of_judge, hash_of_submission, hash_of_tests
 from torchdojo.grading.journal import Entry, Journal
 from torchdojo.grading.prepare import Prepared, Terms, prepare, resources_for
@@ -78,6 +78,10 @@ class Desk:
 
     def _open_gradebook(self) -> None:
         db_url = self.folder.coursedir.db_url
+        if is_missing(db_url):
+            raise AuthorError(
+                f"{db_url}: there is no gradebook. Type `nbgrader generate_assignment {self.assignment}` first."
+            )
         before, after = self.folder.autograde_steps
         steps = [*self.folder.sanitize_steps, *before, *after]
         self.ledger = Ledger(db_url, self.folder.coursedir.course_id, holds=all(is_known(step) for step in steps))

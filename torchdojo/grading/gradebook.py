@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -36,6 +37,13 @@ def _impatient(db_url: str) -> str:
     if url.get_backend_name() == "sqlite" and "timeout" not in url.query:
         url = url.update_query_dict({"timeout": str(_TRY_S)})
     return url.render_as_string(hide_password=False)
+
+
+def is_missing(db_url: str) -> bool:
+    """Whether opening it would make a new, empty gradebook."""
+    url = make_url(db_url)
+    plain = url.get_backend_name() == "sqlite" and url.database and not url.database.startswith(("file:", ":"))
+    return bool(plain) and not Path(str(url.database)).exists()
 
 
 class AnswerKey(Gradebook):
@@ -151,10 +159,11 @@ class Ledger(Gradebook):
         return found
 
     def make_sure_it_can_be_written(self) -> None:
-        """Take the write lock and give it back. Raises OperationalError when that cannot be done."""
+        """Write, and take it back. Raises OperationalError when that cannot be done: locked, read-only, disk full."""
         if self.engine.dialect.name == "sqlite":
             with self.engine.connect() as connection:
                 connection.execute(text("BEGIN IMMEDIATE"))
+                connection.execute(text("CREATE TABLE torchdojo_tries (x)"))
                 connection.rollback()
 
 

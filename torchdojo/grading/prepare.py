@@ -95,22 +95,18 @@ def prepare(
         return prepared
     try:
         prepared.timestamp = folder.coursedir.get_existing_timestamp(str(submission.folder))
-    except (ValueError, OverflowError) as error:
+    except (ValueError, OverflowError, AttributeError):  # the last: nbgrader 0.9.6, while it says the first
         prepared.status = Status.REFUSED
         prepared.sentence = (
-            f"{submission.folder / 'timestamp.txt'} is not a date ({error}). Write YYYY-MM-DD HH:MM:SS UTC, or "
-            "delete it."
+            f"{submission.folder / 'timestamp.txt'} is not a date. Write YYYY-MM-DD HH:MM:SS UTC there, or delete it."
         )
         return prepared
-    files = None
-    for name in here:
-        notebook = _notebook(folder, key, submission, name, terms)
-        prepared.notebooks.append(notebook)
-        if notebook.status is None and terms.execute:
-            if files is None:
-                files, left_out = _files(folder, submission)
-            notebook.repairs.notes.extend(left_out)
-            _make_job(submission, notebook, files, terms)
+    prepared.notebooks = [_notebook(folder, key, submission, name) for name in here]
+    ready = [notebook for notebook in prepared.notebooks if notebook.status is None]
+    if ready and terms.execute:
+        files, left_out = _files(folder, submission)
+        ready[0].repairs.notes.extend(left_out)
+        _make_jobs(submission, ready, files, terms)
     return prepared
 
 
@@ -141,9 +137,7 @@ def _nothing_known(submission: Submission, known: list[str]) -> str:
     return f"{wanted} is not in {submission.folder}, but {found} is. Rename it if it is the one, and autograde again."
 
 
-def _notebook(
-    folder: CourseFolder, key: AnswerKey, submission: Submission, name: str, terms: Terms
-) -> PreparedNotebook:
+def _notebook(folder: CourseFolder, key: AnswerKey, submission: Submission, name: str) -> PreparedNotebook:
     prepared = PreparedNotebook(name)
     path = submission.folder / f"{name}.ipynb"
     try:
@@ -243,7 +237,7 @@ def _refuse_other_languages(node: Any) -> None:
         raise _Unreadable(f"is written in {language}; torchdojo runs Python. Grade it with nbgrader itself.")
 
 
-def _files(folder: CourseFolder, submission: Submission) -> tuple[tuple[tuple[str, bytes], ...], list[str]]:
+def _files(folder: CourseFolder, submission: Submission) -> tuple[dict[str, Path], list[str]]:
     """What lies beside the notebook when it runs, and what of the submission was left out."""
     given = folder.given_files(submission.assignment)
     brought = folder.brought_files(submission)
@@ -254,34 +248,36 @@ def _files(folder: CourseFolder, submission: Submission) -> tuple[tuple[tuple[st
         left_out = sorted(set(brought) - wanted - set(given) - {"timestamp.txt"})
         brought = {name: path for name, path in brought.items() if name in wanted}
     notes = [f"{', '.join(left_out)} did not run: {FILE} does not list it under files."] if left_out else []
-    return tuple((name, path.read_bytes()) for name, path in sorted((brought | given).items())), notes
+    return brought | given, notes
 
 
-def _make_job(
-    submission: Submission, notebook: PreparedNotebook, files: tuple[tuple[str, bytes], ...], terms: Terms
-) -> None:
-    limits = terms.limits(sum(cell.cell_type == "code" for cell in notebook.node.cells))
-    size_mib = sum(len(content) for _, content in files) / 2**20
-    if 0 < limits.disk_mib < size_mib:
-        notebook.status = Status.REFUSED
-        notebook.sentence = (
-            f"{len(files)} files of {size_mib:.0f} MiB came with it, the limit is {limits.disk_mib} (disk_mib). "
-            f"Delete what is not needed from {submission.folder}, and autograde again."
+def _make_jobs(submission: Submission, notebooks: list[PreparedNotebook], files: dict[str, Path], terms: Terms) -> None:
+    size_mib = sum(path.stat().st_size for path in files.values()) / 2**20
+    contents: tuple[tuple[str, bytes], ...] | None = None
+    for notebook in notebooks:
+        limits = terms.limits(sum(cell.cell_type == "code" for cell in notebook.node.cells))
+        if 0 < limits.disk_mib < size_mib:
+            notebook.status = Status.REFUSED
+            notebook.sentence = (
+                f"{len(files)} files of {size_mib:.0f} MiB came with it, the limit is {limits.disk_mib} (disk_mib). "
+                f"Delete what is not needed from {submission.folder}, and autograde again."
+            )
+            continue
+        if contents is None:
+            contents = tuple((name, path.read_bytes()) for name, path in sorted(files.items()))
+        notebook.job = Job(
+            key=f"{submission.assignment}/{submission.student}/{notebook.name}",
+            notebook=json.dumps(notebook.node, ensure_ascii=False).encode("utf-8", "surrogatepass"),
+            files=contents,
+            limits=limits,
+            device=terms.device,
+            threads=terms.threads,
+            seed=terms.seed,
+            preload=terms.preload,
+            environment=terms.environment,
+            sandbox=terms.sandbox,
+            isolated=terms.isolated,
         )
-        return
-    notebook.job = Job(
-        key=f"{submission.assignment}/{submission.student}/{notebook.name}",
-        notebook=json.dumps(notebook.node, ensure_ascii=False).encode("utf-8", "surrogatepass"),
-        files=files,
-        limits=limits,
-        device=terms.device,
-        threads=terms.threads,
-        seed=terms.seed,
-        preload=terms.preload,
-        environment=terms.environment,
-        sandbox=terms.sandbox,
-        isolated=terms.isolated,
-    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -239,6 +239,7 @@ def _leave_open(folder: CourseFolder, ledger: Ledger, prepared: Prepared, judged
         status=status,
         sentence=sentence,
         notebooks=tuple(_grade_less(each) for each in judged),
+        handed_in_nothing=not prepared.submission.notebooks,
     )
 
 

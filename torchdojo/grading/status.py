@@ -69,16 +69,12 @@ class Graded:
     max_score: float | None = None
     penalty: float = 0.0
     notebooks: tuple[NotebookGrade, ...] = ()
+    handed_in_nothing: bool = False  # no notebook at all: there is nothing that could have been graded
 
     @property
     def notes(self) -> list[str]:
         """What was put right or stands out, each with the notebook that it is about."""
         return [f"{notebook.name}.ipynb: {note}" for notebook in self.notebooks for note in notebook.notes]
-
-    @property
-    def handed_in_nothing(self) -> bool:
-        """No notebook file at all came: there is nothing that could have been graded."""
-        return self.status is Status.MISSING and not self.recorded and not self.notebooks
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,4 +61,4 @@ def _refuse_other_languages(metadata: object) -> None:
         named = metadata.get(section)
         language = named.get(key) if isinstance(named, dict) else None
         if isinstance(language, str) and not language.lower().startswith(("python", "ipython")):
-            raise Unreadable(f"This notebook is written in {language}, not in Python. Choose a Python kernel in Jupyter.")
+            raise Unreadable(f"This notebook is written in {language}, not Python. Choose a Python kernel in Jupyter.")

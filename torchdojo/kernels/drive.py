@@ -6,39 +6,25 @@ Nothing it sends is trusted, nothing it does can make its runner wait for longer
 from __future__ import annotations
 
 import codecs
-import fcntl
-import os
 import select
-import signal
-import socket
-import struct
-import termios
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from torchdojo.kernels import watch, wire
 from torchdojo.kernels.birth import Birth
 from torchdojo.kernels.job import Limits, Stop
+from torchdojo.kernels.lines import PIPE_BYTES, STREAMS, Lines
 from torchdojo.kernels.outputs import NotebookOutputs, error_output
 from torchdojo.kernels.warm import Zygote, ZygoteDied
 
-READY_WITHIN_S = 60.0
 GRACE_S = 3.0  # from an interrupt to the kill: one long operation of torch's may have to end first
-DIE_WITHIN_S = 5.0
 _MIB = 1024 * 1024
-_PIPE_BYTES = 256 * 1024
 _REST_S = 0.004  # between reads of a trickle of text, so that a million lines do not wake the runner a million times
 _ALWAYS_LEFT = 64 * 1024  # a cell may put out as much even when its notebook's share is used up
+_PACKETS_AT_ONCE = 200  # so that the limits are looked at in between
 _LAST_PACKETS = 5000  # more than fit in a socket's buffer: what a dead kernel said is read to its end
-_STREAMS = ("stdout", "stderr")
-_UCRED = struct.Struct("3i")
-
-
-class KernelNotStarted(Exception):
-    """The new process could not become a kernel; the message says why. Never the student's fault."""
 
 
 @dataclass(slots=True)
@@ -66,6 +52,7 @@ class Kernel:
 
         Raises:
             ZygoteDied, KernelNotStarted
+            OursError: no sandbox could be made.
         """
         self.outputs = outputs
         self.gone = False
@@ -73,64 +60,14 @@ class Kernel:
         self._zygote = zygote
         self._limits = limits
         self._left_bytes = limits.output_mib * _MIB if limits.output_mib > 0 else 1 << 60
-        self._watch = watch.Watch(zygote.pid, (birth.sandbox["folder"],), limits)
-        self._packets = wire.Packets(min(self._left_bytes, 1 << 30) + _MIB)
-        self._decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in _STREAMS}
+        self._watch = watch.Watch(zygote.tree, (birth.sandbox["folder"],), limits)
+        self._decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in STREAMS}
         self._rest_until_s = 0.0
-        self._pidfd = -1
-        self._messages, messages = wire.pair()
-        self._commands, commands = wire.pair()
-        (out_read, out), (err_read, err) = os.pipe(), os.pipe()
-        self._pipes = dict(zip(_STREAMS, (out_read, err_read), strict=True))
-        try:
-            for end in (self._messages, self._commands):
-                end.setblocking(False)
-            self._messages.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-            for pipe in self._pipes.values():
-                os.set_blocking(pipe, False)
-                with suppress(OSError):  # over this user's share of pipe memory: the default size does
-                    fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-            try:
-                zygote.fork(birth, [messages.fileno(), commands.fileno(), out, err])
-            finally:
-                for end in (messages, commands):
-                    end.close()
-                for pipe in (out, err):
-                    os.close(pipe)
-            self._await_ready()
-        except BaseException:
-            self.close()
-            raise
-
-    def _await_ready(self) -> None:
-        poll = select.poll()
-        poll.register(self._messages, select.POLLIN)
-        poll.register(self._zygote, select.POLLIN)
-        if not poll.poll(READY_WITHIN_S * 1000):
-            raise KernelNotStarted(f"it was not ready within {READY_WITHIN_S:g} s")
-        try:
-            packet, ancillary, _, _ = self._messages.recvmsg(wire.PACKET_BYTES, socket.CMSG_SPACE(_UCRED.size))
-        except BlockingIOError:
-            raise ZygoteDied("it ended while it forked") from None
-        whole = self._packets.feed(packet) if packet else None
-        if whole is None:
-            raise KernelNotStarted("the new process ended at once")
-        message = wire.decode(whole[1])
-        if message.get("kind") != "ready":
-            raise KernelNotStarted(str(message.get("content", {}).get("sentence", "it said something else")))
-        # its id as this process sees it, whatever namespaces the kernel is in; no cell has run yet
-        self.pid = next(
-            _UCRED.unpack(data)[0] for level, kind, data in ancillary if kind == socket.SCM_CREDENTIALS
-        )
-        self._pidfd = os.pidfd_open(self.pid)
-        self._messages.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
+        self._lines = Lines(zygote, birth, min(self._left_bytes, 1 << 30) + _MIB)
+        self.pid = self._lines.pid
 
     def start_turn(
-        self,
-        index: int,
-        command: Mapping[str, Any],
-        until_s: float,
-        descriptors: Sequence[int] = (),
+        self, index: int, command: Mapping[str, Any], until_s: float, descriptors: Sequence[int] = ()
     ) -> Turn:
         """Have the kernel do something, as the cell at `index`; `until_s` is when the notebook's time is over.
 
@@ -149,21 +86,14 @@ class Kernel:
             left_bytes=max(self._left_bytes, _ALWAYS_LEFT),
         )
         self.outputs.begin(index)
-        self._send(command, descriptors)
-        return turn
-
-    def _send(self, command: Mapping[str, Any], descriptors: Sequence[int] = ()) -> None:
-        try:
-            wire.send(
-                self._commands, wire.encode(dict(command)), 1, descriptors, deadline_s=time.monotonic() + DIE_WITHIN_S
-            )
-        except OSError:  # it closed its end, or does not read: either way it takes no more cells
+        if not self._lines.command(command, descriptors):
             self.kill()
+        return turn
 
     def descriptors(self) -> list[int]:
         """What to poll for this kernel now."""
-        fixed = [self._messages.fileno(), self._pidfd, self._zygote.fileno()]
-        return fixed if time.monotonic() < self._rest_until_s else [*fixed, *self._pipes.values()]
+        fixed = [self._lines.messages, self._lines.pidfd, self._zygote.fileno()]
+        return fixed if time.monotonic() < self._rest_until_s else [*fixed, *self._lines.pipes.values()]
 
     def wait_s(self) -> float:
         """For how long nothing need be done if none of `descriptors` is ready."""
@@ -183,55 +113,44 @@ class Kernel:
         """
         if self._zygote.fileno() in ready:
             raise ZygoteDied("it ended while a job was running")
-        died = self._pidfd in ready
-        if self._messages.fileno() in ready or died:
-            self._read_messages(_LAST_PACKETS if died else 200)
-        for name, pipe in list(self._pipes.items()):
-            if pipe in ready and self._read(name) < _PIPE_BYTES // 4:
+        died = self._lines.pidfd in ready
+        if died or self._lines.messages in ready:
+            self._take_messages(_LAST_PACKETS if died else _PACKETS_AT_ONCE)
+        for name, pipe in list(self._lines.pipes.items()):
+            if pipe in ready and self._take_text(name, PIPE_BYTES) < PIPE_BYTES // 4:
                 self._rest_until_s = time.monotonic() + _REST_S
-        turn = self.turn
         if died:
             self._over()
-        elif turn is not None and not turn.done:
-            self._hold(turn)
+        elif self.turn is not None and not self.turn.done:
+            self._hold(self.turn)
 
     def _hold(self, turn: Turn) -> None:
         now = time.monotonic()
         if turn.kill_at_s is not None and now >= turn.kill_at_s:
             self.kill()
         elif turn.stop is None and now >= turn.deadline_s:
-            self._interrupt(turn, watch.stop(turn.limit, turn.allowed_s, self._reached_s(turn, now)))
+            reached_s = turn.allowed_s + now - turn.deadline_s
+            self._interrupt(turn, watch.stop(turn.limit, turn.allowed_s, reached_s))
         found = self._watch.look()
         if found is not None and not turn.done:
             turn.stop = turn.stop or found
             self.kill()
 
-    def _reached_s(self, turn: Turn, now_s: float) -> float:
-        return turn.allowed_s + now_s - turn.deadline_s
-
     def _interrupt(self, turn: Turn, reason: Stop) -> None:
         turn.stop = reason
         turn.kill_at_s = time.monotonic() + GRACE_S
-        with suppress(ProcessLookupError):
-            # the whole group, as jupyter_client does: the cell may be waiting for a child
-            send = os.killpg if os.getpgid(self.pid) == self.pid else os.kill
-            send(self.pid, signal.SIGINT)
-            send(self.pid, signal.SIGCONT)
+        self._lines.interrupt()
 
     def kill(self) -> None:
         """Kill the kernel, and take in what it said last. What it started is killed by `Zygote.end`."""
-        with suppress(OSError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-        poll = select.poll()
-        poll.register(self._pidfd, select.POLLIN)
-        poll.poll(DIE_WITHIN_S * 1000)
-        self._read_messages(_LAST_PACKETS)
+        self._lines.kill()
+        self._take_messages(_LAST_PACKETS)
         self._over()
 
     def _over(self) -> None:
         self.gone = True
         if self.turn is not None and not self.turn.done:
-            for name in _STREAMS:
+            for name in STREAMS:
                 self._drain(name)
             self._end_turn(self.turn)
 
@@ -245,56 +164,47 @@ class Kernel:
         self._left_bytes -= max(self._left_bytes, _ALWAYS_LEFT) - turn.left_bytes
         replies, self.outputs.widgets.replies = self.outputs.widgets.replies, []
         for reply in replies:
-            if not self.gone:
-                self._send({"do": "comm", "content": reply})
+            if not self.gone and not self._lines.command({"do": "comm", "content": reply}):
+                self.kill()
 
-    def _read_messages(self, at_most: int = 200) -> None:
-        """Take in some packets; not all that may come, so that the limits are looked at in between."""
-        for _ in range(at_most):
-            try:
-                whole = wire.receive(self._messages, self._packets)
-            except BlockingIOError:
-                return
-            except EOFError:
-                if not self.gone:
-                    self.gone = True
-                    self.kill()
-                return
-            except wire.TooLong:
-                self._too_much()
-                continue
-            except wire.Malformed:
-                continue
-            if whole is not None:
-                self._take(*whole)
+    def _take_messages(self, at_most: int) -> None:
+        try:
+            for number, body in self._lines.packets(at_most):
+                self._take_message(number, body)
+        except wire.TooLong:
+            self._too_much()
+        except EOFError:
+            if not self.gone:  # it closed its end: it can be told nothing and says nothing any more
+                self.gone = True
+                self.kill()
 
-    def _take(self, number: int, body: bytes) -> None:
-        turn = self.turn
-        if turn is None or turn.done:
-            return
+    def _take_message(self, number: int, body: bytes) -> None:
         try:
             message = wire.decode(body)
         except wire.Malformed:
             message = {"kind": "flush"}
-        kind, content = message.get("kind"), message.get("content")
-        flushed = message.get("flushed")
+        turn = self.turn
+        if turn is not None and not turn.done:  # as in nbclient, what comes between cells is nobody's
+            self._enter_message(turn, message, len(body))
+        if message.get("kind") in wire.SHOWN and number < 1 << 32:
+            self._lines.answer(number)
+
+    def _enter_message(self, turn: Turn, message: wire.Message, size: int) -> None:
+        kind, content, flushed = message.get("kind"), message.get("content"), message.get("flushed")
         for name in flushed if isinstance(flushed, list) else ():
-            if name in _STREAMS:
+            if name in STREAMS:
                 self._drain(name)
                 self.outputs.flush(name)
         if kind == "idle":
-            for name in _STREAMS:
+            for name in STREAMS:
                 self._drain(name)
             self._end_turn(turn)
         elif isinstance(kind, str) and isinstance(content, dict):
             if kind == "execute_reply":
                 turn.reply = content
-            elif self._may_keep(turn, len(body), kind):
+            elif self._may_keep(turn, size, kind):
                 buffers = message.get("buffers")
                 self.outputs.message(kind, content, buffers if isinstance(buffers, list) else [])
-        if kind in wire.SHOWN and number < 1 << 32:
-            with suppress(OSError):
-                self._messages.send(number.to_bytes(8, "big"))
 
     def _may_keep(self, turn: Turn, size: int, kind: str) -> bool:
         if size <= turn.left_bytes:
@@ -309,32 +219,21 @@ class Kernel:
         turn = self.turn
         if turn is not None and turn.stop is None and not turn.done:
             turn.left_bytes = 0
-            reason = watch.stop("output_mib", self._limits.output_mib, self._limits.output_mib)
-            self._interrupt(turn, reason)
+            self._interrupt(turn, watch.stop("output_mib", self._limits.output_mib, self._limits.output_mib))
 
     def _drain(self, name: str) -> None:
         """Take in the text that lies in a pipe now, and not what is written meanwhile."""
-        pipe = self._pipes.get(name)
-        if pipe is None:
-            return
-        waiting = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0\0\0\0"))[0]
+        waiting = self._lines.waiting(name)
         while waiting > 0:
-            got = self._read(name, waiting)
+            got = self._take_text(name, waiting)
             if got == 0:
                 return
             waiting -= got
 
-    def _read(self, name: str, at_most: int = _PIPE_BYTES) -> int:
-        pipe = self._pipes[name]
-        try:
-            data = os.read(pipe, at_most)
-        except BlockingIOError:
-            return 0
-        if not data:  # every writer closed it
-            os.close(self._pipes.pop(name))
-            return 0
+    def _take_text(self, name: str, at_most: int) -> int:
+        data = self._lines.read(name, at_most)
         turn = self.turn
-        if turn is not None and not turn.done:
+        if data and turn is not None and not turn.done:
             kept = data[: turn.left_bytes]
             turn.left_bytes -= len(kept)
             self.outputs.text(name, self._decoders[name].decode(kept))
@@ -343,15 +242,8 @@ class Kernel:
         return len(data)
 
     def close(self) -> None:
-        """Let go of the channels. The processes are ended by `Zygote.end`."""
-        self._messages.close()
-        self._commands.close()
-        for pipe in self._pipes.values():
-            os.close(pipe)
-        self._pipes = {}
-        if self._pidfd >= 0:
-            os.close(self._pidfd)
-            self._pidfd = -1
+        """Let go of the kernel. Its processes are ended by `Zygote.end`."""
+        self._lines.close()
 
 
 def attend(kernels: Sequence[Kernel]) -> None:

@@ -14,14 +14,16 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from torchdojo.errors import OursError
 from torchdojo.kernels.birth import Birth
 from torchdojo.kernels.cells import CodeCell, Unreadable, code_cells
-from torchdojo.kernels.drive import Kernel, KernelNotStarted, attend, show_end
+from torchdojo.kernels.drive import Kernel, attend, show_end
 from torchdojo.kernels.job import CellResult, Job, JobStatus, Result
+from torchdojo.kernels.lines import KernelNotStarted
 from torchdojo.kernels.outputs import NotebookOutputs, error_output
 from torchdojo.kernels.sandbox import SandboxSpec
 from torchdojo.kernels.warm import Ended, Zygote, ZygoteDied
@@ -144,7 +146,7 @@ class Runner:
             finally:
                 _remove(folder)
             if self._stopped:
-                return Result(job.key, JobStatus.OURS, sentence="Grading was stopped. Start it again to go on from here.")
+                return Result(job.key, JobStatus.OURS, sentence="Grading was stopped. Start it again to go on.")
         sentence = f"The notebook ended the process that its kernel comes from, twice ({last}). Look for os.kill."
         return Result(job.key, JobStatus.DIED, sentence=sentence)
 
@@ -236,7 +238,7 @@ def _status(session: Session, results: Sequence[CellResult]) -> JobStatus:
 def _how_it_died(ended: Ended) -> str:
     if ended.signal:
         name = signal.strsignal(ended.signal) or "unknown"
-        return f"The kernel was killed by signal {ended.signal} ({name}) in this cell. Look for what crashes the process."
+        return f"The kernel was killed by signal {ended.signal} ({name}) in this cell. Look for what crashes it."
     if ended.exit is not None:
         return f"This cell ended its own kernel (exit status {ended.exit}). Remove exit(), quit() or os._exit()."
     return "The kernel ended in this cell. Look for what ends or cuts off the process."
@@ -260,17 +262,11 @@ def _unpack(files: Sequence[tuple[str, bytes]], folder: Path) -> None:
 
 def _remove(folder: Path) -> None:
     """Remove a job's folder, also where a cell took permissions away."""
-
-    def allow(function: Callable[[str], object], path: str, _error: object) -> None:
-        for one in (os.path.dirname(path), path):
-            try:
-                if not os.path.islink(one):
-                    os.chmod(one, stat.S_IRWXU)
-            except OSError:
-                pass
-        try:
-            function(path) if function is not os.open else shutil.rmtree(path, ignore_errors=True)
-        except OSError:
-            pass
-
-    shutil.rmtree(folder, onerror=allow)
+    shutil.rmtree(folder, ignore_errors=True)
+    if not folder.exists():
+        return
+    for path, folders, _ in os.walk(folder):
+        for name in folders:
+            with suppress(OSError):
+                os.chmod(os.path.join(path, name), stat.S_IRWXU, follow_symlinks=False)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Landlock: which files a process may use, whatever it can see. The second line of a full sandbox, the first of a partial."""
+"""Landlock: which files a process may use, whatever it can see. Second line of full, first of partial."""
 
 from __future__ import annotations
 

@@ -187,9 +187,10 @@ def wipe_memory(start: int, end: int) -> None:
 
 
 def gather_memory() -> int:
-    """Move this process's own memory into huge pages, and return how many MiB: each fork then copies 1/512 of the entries.
+    """Move this process's own memory into huge pages, so that a fork has 1/512 of the page table to copy; return MiB.
 
-    Takes seconds. 0 where the kernel (before 6.1, or built without) cannot.
+    For a process that forks often, once it has imported everything: takes seconds. 0 where the kernel (before 6.1, or
+    built without huge pages) cannot.
     """
     huge, collapse = 2 << 20, 25  # MADV_COLLAPSE
     gathered = 0

@@ -7,6 +7,7 @@ import functools
 import os
 import socket
 import struct
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -46,7 +47,7 @@ def _is_mapped(number: int, kind: str) -> bool:
 
 
 def fork(who: Identity) -> int:
-    """os.fork into namespaces of the child's own: mounts, processes, network, System V, hostname; and users unless root.
+    """os.fork into namespaces of the child's own: mounts, processes, network, IPC, host name; and users unless root.
 
     The child is process 1 of its own: when it ends, for whatever reason, Linux kills all that it started.
 
@@ -57,11 +58,37 @@ def fork(who: Identity) -> int:
     return linux.fork_into(flags if who.privileged else flags | linux.NEW_USERS)
 
 
-def name_users(user: int, group: int) -> None:
-    """In a new user namespace: make STUDENT of the ids that this process has outside. Raises OSError."""
+def name_users(user: int, group: int, user_inside: int = STUDENT, group_inside: int = STUDENT) -> None:
+    """In a new user namespace: say what the ids that this process has outside are called. Raises OSError."""
     _write("/proc/self/setgroups", "deny")
-    _write("/proc/self/gid_map", f"{STUDENT} {group} 1")
-    _write("/proc/self/uid_map", f"{STUDENT} {user} 1")
+    _write("/proc/self/gid_map", f"{group_inside} {group} 1")
+    _write("/proc/self/uid_map", f"{user_inside} {user} 1")
+
+
+def interpreter_is_protected() -> bool:
+    """Whether the file that this process runs is safe from whoever jobs run as: not theirs, or on a read-only mount."""
+    who = identity()
+    owner = os.stat("/proc/self/exe").st_uid
+    return who.privileged or owner != who.user or bool(os.statvfs("/proc/self/exe").f_flag & os.ST_RDONLY)
+
+
+def start_anew_from_a_read_only_mount() -> None:
+    """Execute this Python again, with its arguments, from a mount of its own that cannot be written.
+
+    Returns only where namespaces are not given, and then nothing has changed.
+    """
+    user, group = os.geteuid(), os.getegid()
+    try:
+        linux.unshare(linux.NEW_USERS | linux.NEW_MOUNTS)
+    except OSError:
+        return
+    with suppress(OSError):  # AppArmor may give the namespace and no rights in it; forking a sandbox will say so
+        name_users(user, group, user, group)
+        linux.keep_mounts_private()
+        file = os.readlink("/proc/self/exe")
+        linux.bind(file, file)
+        linux.restrict_mount(file, linux.READ_ONLY | linux.NO_SUID | linux.NO_DEV)
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def _write(path: str, text: str) -> None:

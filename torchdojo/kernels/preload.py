@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 # torch imports these at first use: `_dynamo` when the first optimizer is made (2.5 s of CPU), the others in checks.
-_WITH_TORCH = ("torch._dynamo", "torch.testing", "torch.utils.data", "torch._subclasses", "torch.utils._python_dispatch")
+_WITH_TORCH = tuple(f"torch.{name}" for name in ("_dynamo", "testing", "utils.data", "_subclasses"))
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -42,7 +42,7 @@ def one_thread() -> None:
 
 
 def preload(modules: Iterable[str]) -> list[str]:
-    """Import `modules` and what torch puts off; start no thread, touch no GPU. Returns those that cannot be imported."""
+    """Import `modules` and what torch puts off; start no thread, touch no GPU. Returns those it cannot import."""
     missing = []
     shown = warnings.showwarning
     warnings.showwarning = lambda *_args, **_named: None  # not catch_warnings: filters that libraries add must stay
@@ -75,6 +75,7 @@ def warm_up(shell: Any) -> None:
     except ZeroDivisionError as error:
         shell.InteractiveTB.structured_traceback(ZeroDivisionError, error, error.__traceback__, tb_offset=1)
     shell.display_formatter.format([1.0])
+    _loop_once()
     importlib.import_module("IPython.core.logger")  # at the first cell
     if "matplotlib.pyplot" in sys.modules:
         importlib.import_module("IPython.core.pylabtools")
@@ -85,6 +86,19 @@ def warm_up(shell: Any) -> None:
 
 def _raise() -> float:
     return 1 / 0
+
+
+def _loop_once() -> None:
+    import asyncio
+
+    from tornado.ioloop import IOLoop
+
+    async def nothing() -> None:
+        IOLoop.current()
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(nothing())
+    loop.close()
 
 
 def _draw_once() -> None:

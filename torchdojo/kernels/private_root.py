@@ -37,7 +37,7 @@ _ETC = {
 
 @functools.cache
 def system_paths() -> tuple[str, ...]:
-    """What Python and compiled code need: this interpreter's own folders, /usr, and a few files of /etc. Only to read."""
+    """What Python and compiled code need to read: this interpreter's own folders, /usr, and a few files of /etc."""
     paths = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64"]
     for prefix in {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix}:
         paths += [os.path.join(prefix, name) for name in _OF_A_PREFIX]

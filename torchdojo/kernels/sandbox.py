@@ -6,11 +6,13 @@ machine can do all of it is `sandbox_probe`'s question. docs/security.md says wh
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import shutil
 import signal
 import socket
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
@@ -22,9 +24,10 @@ from torchdojo.kernels import landlock, linux, namespaces, private_root, seccomp
 Level = Literal["full", "partial", "none"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 _READ_WHEN_PARTIAL = (
-    ("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/hostname", "/etc/nsswitch.conf")
-    + ("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/loadavg", "/proc/uptime", "/proc/version")
-    + ("/proc/filesystems", "/proc/sys/kernel", "/proc/sys/vm")
+    *("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/hostname", "/etc/nsswitch.conf"),
+    *("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/loadavg", "/proc/uptime", "/proc/version"),
+    *("/proc/filesystems", "/proc/sys/kernel", "/proc/sys/vm"),
+    *(f"/sys/fs/cgroup/{name}" for name in ("cpu.max", "cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")),  # joblib
 )
 
 
@@ -32,7 +35,9 @@ class SandboxError(OursError):
     """The sandbox could not be built. No student code has run. `step` is what failed, `code` its errno or 0."""
 
     def __init__(self, step: str, code: int = 0) -> None:
-        super().__init__(f"The sandbox could not be built: {step}. Run `torchdojo doctor` to see what this machine lacks.")
+        super().__init__(
+            f"The sandbox could not be built: {step}. Run `torchdojo doctor` to see what this machine lacks."
+        )
         self.step = step
         self.code = code
 
@@ -73,7 +78,9 @@ class SandboxSpec:
                 frozen = tuple(tuple(item) if isinstance(item, list) else item for item in value)
                 object.__setattr__(self, each.name, frozen)
         if self.level not in LEVELS or not self.folder.startswith("/"):
-            raise OursError(f"A sandbox of level {self.level!r} in {self.folder!r}: expected full, partial or none, and /…")
+            raise OursError(
+                f"A sandbox of level {self.level!r} in {self.folder!r}: expected full, partial or none, and /…"
+            )
 
     def to_plain(self) -> dict[str, Any]:
         """As JSON has it; `SandboxSpec(**plain)` is the way back."""
@@ -97,6 +104,8 @@ def fork(spec: SandboxSpec | Mapping[str, Any]) -> int:
     if linux.threads() > 1:
         raise OursError("A process with several threads cannot fork a sandbox. Fork it from one with a single thread.")
     with _named():
+        if not namespaces.interpreter_is_protected():
+            raise OSError(errno.EPERM, "the interpreter could be changed from inside; see protect_interpreter")
         return namespaces.fork(namespaces.identity())
 
 
@@ -135,12 +144,24 @@ def _named() -> Iterator[None]:
         raise SandboxError(error.strerror or str(error), error.errno or 0) from error
 
 
+def protect_interpreter() -> None:
+    """Start this Python anew so that no job can change it. Called first thing in a zygote; keeps what is inheritable.
+
+    All forks share their parent's /proc/self/exe, which leads past any root and any read-only mount to the very file.
+    Where that belongs to the user who grades (a Python in a home folder), student code could change its mode. So this
+    process goes on, under the same id and with the same arguments, as a Python from a read-only mount. Does nothing
+    where there is no need (root grades; the system's Python), where it is done, or where namespaces are not given.
+    """
+    if not namespaces.interpreter_is_protected() and linux.threads() == 1:
+        namespaces.start_anew_from_a_read_only_mount()
+
+
 def prepare(spec: SandboxSpec | Mapping[str, Any]) -> None:
-    """Work out once what every job of a zygote needs alike. Optional; called in the zygote, where the forks inherit it."""
+    """Work out once what all jobs of a zygote need alike. Optional; called in the zygote, and the forks inherit it."""
     spec = _as_spec(spec)
     layout = _layout(spec)
     private_root.resolve_all((*layout.read_only, *private_root.machine_paths(cuda=spec.cuda)))
-    seccomp.program(platform.machine(), internet=spec.level == "full", memory_files=spec.cuda)
+    seccomp.program(platform.machine(), namespaces=spec.level == "full", memory_files=spec.cuda)
     namespaces.identity()
     landlock.abi()
 
@@ -148,7 +169,9 @@ def prepare(spec: SandboxSpec | Mapping[str, Any]) -> None:
 def _enter_root_of_its_own(spec: SandboxSpec, keep: list[int]) -> None:
     """The steps of `full`, in the only order that works: each gives up what the ones before it needed."""
     if (os.getpid(), os.getppid()) != (1, 0):
-        raise OursError("A full sandbox is entered only in the child of `sandbox.fork`: here it would shut in the machine.")
+        raise OursError(
+            "A full sandbox is entered only in the child of `sandbox.fork`: here it would shut in the machine."
+        )
     who = namespaces.identity()
     if who.privileged:
         surroundings.own_pipes(keep, who.user, who.group)
@@ -158,6 +181,7 @@ def _enter_root_of_its_own(spec: SandboxSpec, keep: list[int]) -> None:
     socket.sethostname("torchdojo")
     private_root.enter(_layout(spec), who)
     namespaces.become(who)
+    _check_python()
     namespaces.forbid_more_users()
     surroundings.take_environment(private_root.HOME, "/tmp", dict(spec.environment))
     counted = namespaces.in_own_user_namespace() and _counts_tasks_by_namespace()
@@ -166,7 +190,13 @@ def _enter_root_of_its_own(spec: SandboxSpec, keep: list[int]) -> None:
     if landlock.abi():
         landlock.restrict(_rules_inside(spec), internet=True)
     linux.prctl(linux.DIE_WITH_PARENT, signal.SIGKILL)  # the filter forbids to take it back
-    seccomp.restrict(internet=True, memory_files=spec.cuda)
+    seccomp.restrict(namespaces=True, memory_files=spec.cuda)
+
+
+def _check_python() -> None:
+    if not (os.access(sys.executable, os.X_OK) and os.access(os.__file__, os.R_OK)):
+        remedy = f"`chmod -R go+rX {sys.base_prefix} {sys.prefix}`"
+        raise OSError(errno.EACCES, f"Python's files can be read by their owner only; mend that by {remedy}")
 
 
 def _counts_tasks_by_namespace() -> bool:
@@ -187,7 +217,12 @@ def _layout(spec: SandboxSpec) -> private_root.Layout:
 
 def _rules_inside(spec: SandboxSpec) -> list[tuple[str, int]]:
     own = (spec.folder, "/tmp", "/dev/shm", private_root.HOME)
-    return [("/", landlock.READ), ("/dev", landlock.USE), ("/proc", landlock.USE), *((path, landlock.OWN) for path in own)]
+    return [
+        ("/", landlock.READ),
+        ("/dev", landlock.USE),
+        ("/proc", landlock.USE),
+        *((path, landlock.OWN) for path in own),
+    ]
 
 
 def _enter_here(spec: SandboxSpec) -> None:
@@ -204,30 +239,37 @@ def _enter_here(spec: SandboxSpec) -> None:
     if spec.level == "none":
         return
     who = namespaces.identity()
-    if who.privileged and _others_can_use((*private_root.system_paths(), *spec.read_only, spec.folder)):
+    needed = (*private_root.system_paths(), *spec.read_only)
+    reachable = all(map(_others_can_use, needed)) and _others_can_use(os.path.dirname(spec.folder), 0)
+    if who.privileged and reachable:
         private_root.give(spec.folder, who)
         namespaces.take_unused_id(who)
     namespaces.drop_capabilities()
     landlock.restrict(_rules_here(spec), internet=False)
     linux.prctl(linux.DIE_WITH_PARENT, signal.SIGKILL)
-    seccomp.restrict(internet=False, memory_files=spec.cuda)
+    seccomp.restrict(namespaces=False, memory_files=spec.cuda)
 
 
-def _others_can_use(paths: Iterable[str]) -> bool:
-    """Whether a user who owns none of `paths` can read them: a Python below /root, often, nobody else can."""
-    for path in paths:
-        at = private_root.resolve(path)[0]
-        needed = 0o5 if os.path.isdir(at) else 0o4
-        while at != "/":
-            with suppress(OSError):
-                if os.stat(at).st_mode & needed != needed:
-                    return False
-            at, needed = os.path.dirname(at), 0o1
+def _others_can_use(path: str, mode: int = 0o4) -> bool:
+    """Whether a user who does not own `path` gets there and may do `mode`: often not with a Python below /root."""
+    at = private_root.resolve(path)[0]
+    if os.path.isdir(at):
+        mode |= 0o1
+    while at != "/":
+        with suppress(FileNotFoundError):
+            if os.stat(at).st_mode & mode != mode:
+                return False
+        at, mode = os.path.dirname(at), 0o1
     return True
 
 
 def _rules_here(spec: SandboxSpec) -> list[tuple[str, int]]:
-    read = (*private_root.system_paths(), *spec.read_only, *private_root.machine_paths(cuda=spec.cuda), *_READ_WHEN_PARTIAL)
+    read = (
+        *private_root.system_paths(),
+        *spec.read_only,
+        *private_root.machine_paths(cuda=spec.cuda),
+        *_READ_WHEN_PARTIAL,
+    )
     return [
         *((path, landlock.READ) for path in read),
         *((path, landlock.USE) for path in (*private_root.devices(cuda=spec.cuda), "/proc/self")),

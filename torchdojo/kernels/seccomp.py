@@ -104,6 +104,29 @@ UNKNOWN: dict[str, tuple[int | None, int | None]] = {
     "io_uring_register": (427, 427),
 }
 _MEMFD_CREATE = (319, 279)
+# Without mounts of one's own: Landlock lets the mode, owner and times of any file of this user's be changed.
+_MODES: dict[str, tuple[int | None, int | None]] = {  # answered as if done, so that shutil.copy goes on
+    "chmod": (90, None),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "utime": (132, None),
+    "utimes": (235, None),
+    "futimesat": (261, None),
+    "utimensat": (280, 88),
+}
+_OWNERS: dict[str, tuple[int | None, int | None]] = {
+    "chown": (92, None),
+    "fchown": (93, 55),
+    "lchown": (94, None),
+    "fchownat": (260, 54),
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+}
 # Calls of which some arguments are denied: clone, socket, socketpair, ioctl, prctl.
 BY_ARGUMENT: dict[str, tuple[int | None, int | None]] = {
     "clone": (56, 220),
@@ -115,7 +138,7 @@ BY_ARGUMENT: dict[str, tuple[int | None, int | None]] = {
 LAST_KNOWN = 462  # mseal, Linux 6.10. What came later is denied until someone has looked at it; x32 calls are larger.
 
 _ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column of the tables, AUDIT_ARCH_*
-_NAMESPACE_FLAGS = 0x7E020080  # CLONE_NEW{TIME,NS,CGROUP,UTS,IPC,USER,PID,NET}
+_CLONE_DENIED = 0x7E028080  # CLONE_NEW{TIME,NS,CGROUP,UTS,IPC,USER,PID,NET}, and children for a parent outside
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C  # put keystrokes into a terminal
 _UNIX, _INET, _INET6, _NETLINK = 1, 2, 10, 16
 
@@ -144,11 +167,12 @@ def _when_number(number: int, then: bytes) -> bytes:
 
 
 @functools.cache
-def program(machine: str, *, internet: bool, memory_files: bool = False) -> bytes:
+def program(machine: str, *, namespaces: bool, memory_files: bool) -> bytes:
     """The filter for "x86_64" or "aarch64".
 
-    Without `internet` no IP socket can be made, not even to this machine. `memory_files` allows memfd_create, whose
-    files no limit counts; CUDA's driver may want it.
+    `namespaces`: the process has mounts and a network of its own. Without, no IP socket can be made, not even to this
+    machine, and no file's mode, owner or times be changed. `memory_files` allows memfd_create, whose files no limit
+    counts; CUDA's driver may want it.
 
     Raises:
         OSError: no table for this machine.
@@ -176,10 +200,14 @@ def program(machine: str, *, internet: bool, memory_files: bool = False) -> byte
     ]
     parts += [_when_number(number, denied) for number in numbers(NUMBERS)]
     parts += [_when_number(number, unknown) for number in numbers(UNKNOWN)]
+    ignored = _instruction(_RETURN, _fail(0))  # answered as if done
+    if not namespaces:
+        parts += [_when_number(number, ignored) for number in numbers(_MODES)]
+        parts += [_when_number(number, denied) for number in numbers(_OWNERS)]
     if not memory_files:
         parts.append(_when_number(_MEMFD_CREATE[column], unknown))
     allowed = _instruction(_RETURN, _ALLOW)
-    flags = _instruction(_LOAD, _arg_at(0)) + _instruction(_ANY_BIT, _NAMESPACE_FLAGS, 0, 1) + denied + allowed
+    flags = _instruction(_LOAD, _arg_at(0)) + _instruction(_ANY_BIT, _CLONE_DENIED, 0, 1) + denied + allowed
     parts.append(_when_number(number_of("clone"), flags))
     command = (
         _instruction(_LOAD, _arg_at(1))
@@ -189,17 +217,17 @@ def program(machine: str, *, internet: bool, memory_files: bool = False) -> byte
         + allowed
     )
     parts.append(_when_number(number_of("ioctl"), command))
-    ignored = _instruction(_RETURN, _fail(0))  # as if done: torch.multiprocessing.spawn asks for it and insists
+    # torch.multiprocessing.spawn asks for this and insists on success
     option = _instruction(_LOAD, _arg_at(0)) + _instruction(_EQUAL, linux.DIE_WITH_PARENT, 0, 1) + ignored + allowed
     parts.append(_when_number(number_of("prctl"), option))
     for name in ("socket", "socketpair"):
-        parts.append(_when_number(number_of(name), _socket_rule(internet, denied, allowed)))
+        parts.append(_when_number(number_of(name), _socket_rule(namespaces, denied, allowed)))
     parts.append(allowed)
     return b"".join(parts)
 
 
 def _socket_rule(internet: bool, denied: bytes, allowed: bytes) -> bytes:
-    """Unix sockets, netlink to read routes (libzmq aborts without), and IP. The rest has no namespace (vsock) or users."""
+    """Unix sockets, netlink to read routes (libzmq aborts without), IP. The rest is of no use, or in no namespace."""
     families = [_UNIX, _INET, _INET6] if internet else [_UNIX]
     tail = (
         _instruction(_EQUAL, _NETLINK, 1, 0)
@@ -216,11 +244,11 @@ def _socket_rule(internet: bool, denied: bytes, allowed: bytes) -> bytes:
 
 
 class _Program(ctypes.Structure):
-    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]  # noqa: RUF012 - ctypes wants a list
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
 
 
-def restrict(*, internet: bool, memory_files: bool) -> None:
-    """Filter this thread's system calls, and those of all it starts, from now on. Needs no_new_privs. Raises OSError."""
-    code = program(platform.machine(), internet=internet, memory_files=memory_files)
+def restrict(*, namespaces: bool, memory_files: bool) -> None:
+    """Filter the calls of this thread and of all that it starts from now on. Needs no_new_privs. Raises OSError."""
+    code = program(platform.machine(), namespaces=namespaces, memory_files=memory_files)
     filter_ = _Program(len(code) // 8, code)
     linux.prctl(22, 2, ctypes.addressof(filter_))  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER

@@ -7,7 +7,6 @@ to the descriptors 1 and 2 it would go to in any program, and the runner (drive.
 from __future__ import annotations
 
 import asyncio
-import base64
 import importlib
 import inspect
 import logging
@@ -18,168 +17,22 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
-import jupyter_client.session
 from ipykernel.compiler import XCachingCompiler
-from ipykernel.iostream import OutStream
 from ipykernel.ipkernel import IPythonKernel
 from IPython.core.profiledir import ProfileDir
 from tornado.ioloop import IOLoop
 from traitlets.config import Config
 
 from torchdojo.kernels import wire
+from torchdojo.kernels.outlet import KernelSession, KernelStream, Outlet
 
 
-class Outlet:
-    """Where a kernel's messages go: the channel to its runner, once there is one."""
-
-    def __init__(self) -> None:
-        self._end: socket.socket | None = None
-        self._pid = 0
-        self._lock = threading.RLock()
-        self._number = 0
-        self._read = 0
-        self.flushes: list[str] = []  # streams flushed since the last message, in that order
-
-    def connect(self, end: socket.socket) -> None:
-        """Use this channel from now on. Called once, by the process that is to be the kernel."""
-        self._end = end
-        self._pid = os.getpid()
-        self.flushes = []
-
-    def flushed(self, name: str) -> None:
-        """A stream was flushed: whatever is put out by others from now on comes after its text."""
-        if name not in self.flushes:
-            self.flushes.append(name)
-
-    def about_to_write(self, name: str) -> None:
-        """Text is about to be written to a stream; if another was flushed, let the runner see that one first."""
-        if self.flushes and self.flushes != [name]:
-            self.publish("flush", {})
-
-    def publish(self, kind: str, content: dict[str, Any], buffers: Sequence[Any] = ()) -> None:
-        """Send one message. A fork of the kernel (multiprocessing) sends too, but waits for no answer.
-
-        Raises:
-            TypeError, ValueError: the content cannot be written as JSON, as in any kernel.
-        """
-        if self._end is None:
-            return
-        flushed, self.flushes = self.flushes, []
-        message = {"kind": kind, "content": content, "flushed": flushed}
-        if buffers:
-            message["buffers"] = [base64.b64encode(buffer).decode("ascii") for buffer in buffers]
-        body = jupyter_client.session.json_packer(message)
-        if os.getpid() != self._pid:
-            wire.send(self._end, body, (os.getpid() << 32) + threading.get_native_id())
-            return
-        with self._lock:
-            self._number += 1
-            number = self._number
-            wire.send(self._end, body, number)
-            while kind in wire.SHOWN and self._read < number:
-                answer = self._end.recv(8)
-                if not answer:
-                    os._exit(1)  # the runner is gone
-                self._read = max(self._read, int.from_bytes(answer, "big"))
-
-
-class KernelStream(OutStream):  # type: ignore[misc]
-    """sys.stdout and sys.stderr of a kernel. Text goes straight to the descriptor: what was printed before a crash stays.
-
-    ipykernel keeps text for 0.2 s in a buffer, and catches what C code writes by a thread that watches descriptors 1
-    and 2. Here both go the same way, in the order written, and no thread is needed.
-    """
-
-    def __init__(self, outlet: Outlet, name: str, descriptor: int) -> None:
-        self.name = name
-        self._outlet = outlet
-        self._descriptor = descriptor
-        self._nowhere = -1
-        self._closed = False
-        self._hooks_of_all: list[Any] = []
-
-    def move_to(self, descriptor: int, nowhere: int) -> None:
-        """Write to this descriptor from now on; give `nowhere` to who asks for a file number, as ipykernel does."""
-        self._descriptor = descriptor
-        self._nowhere = nowhere
-
-    @property
-    def _hooks(self) -> list[Any]:
-        return self._hooks_of_all
-
-    @property
-    def closed(self) -> bool:
-        return self._closed
-
-    def close(self) -> None:
-        self._closed = True
-
-    def __del__(self) -> None:  # TextIOBase would close a stream that is merely forgotten
-        pass
-
-    def fileno(self) -> int:
-        return self._nowhere
-
-    def isatty(self) -> bool:
-        return False
-
-    def set_parent(self, parent: Any) -> None:
-        """Text belongs to the running cell, whoever writes it."""
-
-    set_thread_parent = reset_thread_parent = set_parent
-
-    def flush(self) -> None:
-        self._outlet.flushed(self.name)
-
-    def write(self, string: str) -> int:
-        if not isinstance(string, str):
-            raise TypeError(f"write() argument must be str, not {type(string)}")
-        if self._closed:
-            raise ValueError("I/O operation on closed file")
-        if self._outlet.flushes:
-            self._outlet.about_to_write(self.name)
-        data = string.encode("utf-8", "replace")
-        written = os.write(self._descriptor, data)
-        while written < len(data):
-            written += os.write(self._descriptor, memoryview(data)[written:])
-        return len(string)
-
-    def writelines(self, sequence: Any) -> None:
-        self.write("".join(sequence))
-
-
-class KernelSession(jupyter_client.session.Session):  # type: ignore[misc]
-    """Jupyter's session: makes the messages, and hands them to the outlet where the original has sockets."""
-
-    outlet: Outlet
-
-    def send(  # noqa: PLR0913 - the original's signature
-        self,
-        stream: Any,
-        msg_or_type: Any,
-        content: Any = None,
-        parent: Any = None,
-        ident: Any = None,
-        buffers: Any = None,
-        track: bool = False,
-        header: Any = None,
-        metadata: Any = None,
-    ) -> Any:
-        if isinstance(msg_or_type, dict):
-            message = msg_or_type
-        else:
-            message = self.msg(msg_or_type, content=content, parent=parent, header=header, metadata=metadata)
-        self.outlet.publish(message["msg_type"], message["content"], buffers or message.get("buffers") or ())
-        return message
-
-
-class CellCompiler(XCachingCompiler):  # type: ignore[misc]
+class CellCompiler(XCachingCompiler):
     """Names the file of each cell as ipykernel does, and tells `inspect` which module it is.
 
     Otherwise each traceback looks for it in all modules there are, several times: 0.1 s when torch is imported.
@@ -187,11 +40,11 @@ class CellCompiler(XCachingCompiler):  # type: ignore[misc]
 
     def get_code_name(self, raw_code: str, code: str, number: int) -> str:
         name: str = super().get_code_name(raw_code, code, number)
-        inspect.modulesbyfile[os.path.normcase(os.path.abspath(name))] = "__main__"  # type: ignore[attr-defined]
+        inspect.modulesbyfile[os.path.normcase(os.path.abspath(name))] = "__main__"
         return name
 
 
-class ForkedKernel(IPythonKernel):  # type: ignore[misc]
+class ForkedKernel(IPythonKernel):
     """ipykernel's kernel, told what to run by a runner. Made by `new_kernel`, before the fork."""
 
     compiler_class = CellCompiler
@@ -298,11 +151,16 @@ async def _readable(end: socket.socket) -> None:
         return
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(end, lambda: ready.done() or ready.set_result(None))
+    loop.add_reader(end, _set, ready)
     try:
         await ready
     finally:
         loop.remove_reader(end)
+
+
+def _set(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
 
 
 def _wake_for_signals(loop: asyncio.AbstractEventLoop) -> None:
@@ -334,11 +192,11 @@ def new_kernel(profile: Path) -> ForkedKernel:
         session.outlet = outlet
         sys.stdout = KernelStream(outlet, "stdout", 1)
         sys.stderr = KernelStream(outlet, "stderr", 2)
-        kernel = ForkedKernel.instance(
+        kernel: ForkedKernel = ForkedKernel.instance(
             config=config,
             session=session,
             log=logging.getLogger("ipykernel"),
-            profile_dir=ProfileDir.create_profile_dir(str(profile)),
+            profile_dir=ProfileDir(location=str(profile)),
         )
     finally:
         if absent:
@@ -354,9 +212,12 @@ def _as_ipykernel_does(kernel: ForkedKernel) -> None:
 
     from IPython.core import debugger
 
-    debugger.Pdb = debugger.InterruptiblePdb
-    pdb.Pdb = debugger.Pdb  # type: ignore[misc]
-    pdb.set_trace = debugger.set_trace
+    for module, name, value in (
+        (debugger, "Pdb", debugger.InterruptiblePdb),
+        (pdb, "Pdb", debugger.InterruptiblePdb),
+        (pdb, "set_trace", debugger.set_trace),
+    ):
+        setattr(module, name, value)
     kernel._execute_sleep = 0.0
     kernel.shell.enable_gui = partial(_enable_gui, kernel)
     sys.displayhook = kernel.shell.displayhook

@@ -1,4 +1,4 @@
-"""What a job inherits from the process it was forked from, cut down to what it needs: descriptors, environment, limits."""
+"""What a job inherits from the process it was forked from, cut down to its needs: descriptors, environment, limits."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ MATPLOTLIB = ".config/matplotlib"  # below HOME
 _MIB = 1024 * 1024
 _TASKS_PER_PROCESS = 4  # Linux counts threads as it counts processes; the runner counts processes alone
 _PASSED_ON = (
-    ("LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "PYTHONHASHSEED", "PYTHONWARNINGS", "MPLBACKEND")
-    + ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
-    + ("COVERAGE_PROCESS_START",)
+    *("LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "PYTHONHASHSEED", "PYTHONWARNINGS", "MPLBACKEND"),
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES"),
 )
 
 
@@ -77,7 +76,9 @@ def check_kept(keep: Iterable[int]) -> None:
     """
     for fd in keep:
         if stat.S_ISDIR(os.fstat(fd).st_mode):
-            raise OursError(f"descriptor {fd} is an open folder, which leads out of any sandbox. Keep only pipes and sockets.")
+            raise OursError(
+                f"descriptor {fd} is an open folder, which leads out of any sandbox. Keep only pipes and sockets."
+            )
 
 
 def close_all_but(keep: Iterable[int]) -> None:
@@ -102,7 +103,7 @@ def limit(*, file_mib: int, open_files: int, processes: int, data_mib: int, cpu_
     `processes` is only for a process in a user namespace of its own: elsewhere Linux counts all of a user's.
     `data_mib` is of memory beyond what this process holds already.
     """
-    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_CORE, 1)  # not 0: of all sizes only 1 keeps Linux from starting a crash reporter as root
     _limit(resource.RLIMIT_MSGQUEUE, 0)
     if file_mib > 0:
         _limit(resource.RLIMIT_FSIZE, file_mib * _MIB)

@@ -71,7 +71,7 @@ class Tree:
 
 
 def kill_below(root: int, until_s: float, without: Iterable[int] = ()) -> None:
-    """Stop, then kill, every descendant of `root`; all are stopped first, so that none forks faster than it is found."""
+    """Stop, then kill, every descendant of `root`; stopped first, so that none forks faster than it is found."""
     tree = Tree(root, without)
     stopped: set[int] = set()
     while time.monotonic() < until_s:
@@ -94,11 +94,10 @@ def anonymous_mib(pids: Iterable[int]) -> float:
     """Sum of anonymous and shared memory, MiB: cheap, and never less than what the processes hold together."""
     total = 0
     for pid in pids:
-        with suppress(OSError, ValueError):
-            with open(f"/proc/{pid}/status", "rb") as file:
-                for line in file:
-                    if line.startswith((b"RssAnon:", b"RssShmem:")):
-                        total += int(line.split()[1])
+        with suppress(OSError, ValueError), open(f"/proc/{pid}/status", "rb") as file:
+            for line in file:
+                if line.startswith((b"RssAnon:", b"RssShmem:")):
+                    total += int(line.split()[1])
     return total / 1024
 
 

@@ -22,8 +22,8 @@ ERROR_NAMES = {
 _SENTENCES = {
     "cell_timeout_s": "This cell was stopped after {reached:.0f} s; cell_timeout_s is {value:g}. "
     "Look for a loop that does not end, or for work that is done again and again.",
-    "notebook_timeout_s": "The notebook was stopped in this cell after {reached:.0f} s; notebook_timeout_s is {value:g}. "
-    "Make the slow cells faster; this one is only where the time ran out.",
+    "notebook_timeout_s": "The notebook was stopped in this cell after {reached:.0f} s; notebook_timeout_s is "
+    "{value:g}. Make the slow cells faster; this one is only where the time ran out.",
     "memory_mib": "This cell was stopped at {reached:.0f} MiB of memory; memory_mib is {value:g}. "
     "Look for a tensor of the wrong shape, or a list that keeps growing.",
     "output_mib": "This cell was stopped because its notebook put out more than output_mib = {value:g} MiB. "
@@ -40,13 +40,13 @@ def stop(limit: str, value: float, reached: float) -> Stop:
 
 
 class Watch:
-    """Looks at the processes below `root` and at `folders`, as often as it is worth."""
+    """Looks at a tree of processes and at `folders`, as often as it is worth."""
 
-    def __init__(self, root: int, folders: Sequence[str], limits: Limits) -> None:
-        self._tree = tree.Tree(root)
+    def __init__(self, processes: tree.Tree, folders: Sequence[str], limits: Limits) -> None:
+        self._tree = processes
         self._folders = folders
         self._limits = limits
-        self._next_look_s = 0.0
+        self._next_look_s = time.monotonic() + LOOK_EVERY_S
         self._next_exact_s = 0.0
         self._next_disk_s = 0.0
 

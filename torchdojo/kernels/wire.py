@@ -98,9 +98,10 @@ def decode(body: bytes) -> Message:
         raise Malformed(f"expected an object, got {type(message).__name__}")
     if _LONE_SURROGATE.search(body):
         try:
-            message = _without_surrogates(message)
+            cleaned: Message = _without_surrogates(message)
         except RecursionError:
             raise Malformed("nested too deep") from None
+        return cleaned
     return message
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from torchdojo.errors import OursError
-from torchdojo.kernels import sandbox, tree, wire
+from torchdojo.kernels import linux, sandbox, tree, wire
 from torchdojo.kernels.birth import Birth
 from torchdojo.kernels.child import become_kernel, ignore_signals_of_a_terminal
 from torchdojo.kernels.preload import preload, warm_up
@@ -156,17 +156,22 @@ def _prepare_process() -> None:
 
 
 def main(arguments: list[str]) -> NoReturn:
-    """`python -m torchdojo.kernels.zygote DESCRIPTOR FOLDER MODULE…`: import, say "ready", serve."""
+    """`python -m torchdojo.kernels.zygote DESCRIPTOR FOLDER GATHER MODULE…`: import, say "ready", serve.
+
+    GATHER is 1 to move all memory into huge pages: 1.4 s of CPU once, and each job costs 30 ms less.
+    """
     requests = socket.socket(fileno=int(arguments[0]))
     with suppress(ValueError):
         sys.path.remove(os.getcwd())  # put there by -m
     _prepare_process()
     kernel = new_kernel(Path(arguments[1]))
-    missing = preload(arguments[2:])
+    missing = preload(arguments[3:])
     warm_up(kernel.shell)
     os.chdir("/")  # the runner removes the folder it was started in
     gc.collect()
     gc.freeze()
+    if arguments[2] == "1":
+        linux.gather_memory()
     threads = len(os.listdir("/proc/self/task"))
     requests.send(json.dumps({"ready": True, "missing": missing, "threads": threads}).encode())
     Server(kernel, requests).serve()

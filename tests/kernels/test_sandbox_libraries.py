@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from tests.kernels import sandbox_works as works
-from tests.kernels.sandbox_client import ROOT, Server, start
+from tests.kernels.sandbox_client import ROOT, USERS, Server, start
 from torchdojo.datasets import mnist_root
 
 MODULES = ("torch", "torchvision", "sklearn", "sklearn.ensemble", "matplotlib.pyplot")
 
 
-@pytest.fixture(scope="module", params=["root", "ordinary user"])
+@pytest.fixture(scope="module", params=USERS)
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """A server with the libraries imported before the fork, as a zygote has them."""
     one = start(request.param, MODULES)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
+
+from torchdojo.grading.early import guess, open_pool
 
 
 @click.command(
@@ -36,11 +40,15 @@ def command(arguments: tuple[str, ...]) -> None:
       --no-execute                    score the outputs as they were handed in
       --db URL, --course-dir FOLDER   where the gradebook and the course are
     """
-    _import_jsonschema_lightly()
     signal.signal(signal.SIGTERM, _interrupt)
-    from torchdojo.grading.application import AutogradeApplication
+    with contextlib.ExitStack() as stack:
+        pool = None
+        if likely := guess(arguments, Path.cwd()):
+            pool = stack.enter_context(open_pool(likely.workers, likely.preload, likely.jobs, memory_mib=4096))
+        _import_jsonschema_lightly()
+        from torchdojo.grading.application import AutogradeApplication
 
-    AutogradeApplication.launch_instance(list(arguments))
+        AutogradeApplication.launch_instance(list(arguments), pool=pool)
 
 
 def _interrupt(_number: int, _frame: Any) -> None:

@@ -6,16 +6,19 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from nbgrader.apps.autogradeapp import AutogradeApp
-from traitlets import Bool, Float, Integer, Unicode, default
+from traitlets import Any, Bool, Float, Integer, Unicode, default
 
 from torchdojo.errors import TorchdojoError
 from torchdojo.grading.batch import autograde, plan
+from torchdojo.grading.desk import Planned
+from torchdojo.grading.early import open_pool
 from torchdojo.grading.folder import CourseFolder
-from torchdojo.grading.runners import has_gpu, open_pool, placement, terms_for
+from torchdojo.grading.runners import has_gpu, placement, terms_for
 from torchdojo.grading.screen import Screen, as_json_plan
+from torchdojo.kernels.execute import execute
 
 
 class AutogradeApplication(AutogradeApp):
@@ -37,6 +40,8 @@ class AutogradeApplication(AutogradeApp):
     lock_wait_s = Float(60.0, help="How many seconds to wait for a gradebook that is in use.").tag(config=True)
     json_lines = Bool(False, help="Print one line of JSON a submission on stdout.").tag(config=True)
     dry_run = Bool(False, help="Say what would be graded and why; grade nothing.").tag(config=True)
+
+    pool = Any(None, help="Where jobs run, when it was started before nbgrader was imported.")
 
     @default("log_level")
     def _log_level_default(self) -> int:
@@ -73,23 +78,27 @@ class AutogradeApplication(AutogradeApp):
         force = folder.converter.force
         if self.dry_run:
             return self._tell(plan(folder, assignment, terms, force=force))
+        jobs = len(folder.submissions(assignment))
         quiet = self.log_level >= logging.CRITICAL
-        with Screen(assignment, quiet=quiet, json_lines=self.json_lines) as screen, open_pool(self.workers) as pool:
+        pool = self.pool or open_pool(self.workers, terms.preload, jobs, terms.limits(1).memory_mib)
+        with pool, Screen(assignment, quiet=quiet, json_lines=self.json_lines) as screen:
             report = autograde(
                 folder,
                 assignment,
-                executor=pool.executor,
-                execute=pool.execute,
+                executor=pool,
+                execute=execute,
                 terms=terms,
-                ahead=pool.ahead,
+                ahead=2 * pool.workers + 2,
                 force=force,
                 lock_wait_s=self.lock_wait_s,
                 watch=screen,
             )
+            if report.remaining:
+                pool.shutdown(cancel_futures=True)
         screen.summary(report)
         return report.exit_status
 
-    def _tell(self, planned: Sequence[Any]) -> int:
+    def _tell(self, planned: Sequence[Planned]) -> int:
         for each in planned:
             if self.json_lines:
                 print(json.dumps(as_json_plan(each)))

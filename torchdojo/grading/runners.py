@@ -2,54 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from torchdojo.grading.early import own_notebooks, preload_of
 from torchdojo.grading.prepare import Terms
-from torchdojo.kernels.job import Job, Result
-from torchdojo.kernels.preload import modules_in
 
 if TYPE_CHECKING:
     from torchdojo.grading.folder import CourseFolder
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """Where jobs run on this machine, for `autograde`."""
-
-    executor: Executor
-    execute: Callable[[Job], Result]
-    ahead: int
-
-
-@contextmanager
-def open_pool(workers: int) -> Iterator[Pool]:
-    """Warm kernels, `workers` at once; 0 means as many as there are cores. Whatever still runs at the end is ended."""
-    from torchdojo.kernels.execute import Runner, execute, use_runner
-
-    workers = workers or len(os.sched_getaffinity(0))
-    started: list[Runner] = []
-
-    def start() -> None:
-        started.append(Runner())
-        use_runner(started[-1])
-
-    executor = ThreadPoolExecutor(workers, initializer=start)
-    try:
-        yield Pool(executor, execute, ahead=2 * workers + 2)
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
-        for runner in started:
-            runner.stop()
-        executor.shutdown()
-        for runner in started:
-            runner.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,33 +63,19 @@ def terms_for(folder: CourseFolder, assignment: str, place: Placement, *, sandbo
         threads=place.threads,
         sandbox=sandbox or (folder.course.sandbox if folder.course else "none"),
         isolated=isolated,
-        preload=preload_of(folder, assignment),
+        preload=preload_of(own_notebooks(_own_places(folder, assignment))),
         environment=_environment(folder),
         execute=folder.execute is not None and folder.execute.enabled,
     )
+
+
+def _own_places(folder: CourseFolder, assignment: str) -> list[Path]:
+    places = folder.coursedir
+    steps = (places.source_directory, places.release_directory)
+    return [Path(places.format_path(step, ".", assignment)) for step in steps]
 
 
 def _environment(folder: CourseFolder) -> tuple[tuple[str, str], ...]:
     """nbgrader tells a notebook that it is being graded; a course of ours tells it where the data lies."""
     data = (("TORCHDOJO_DATA", str(folder.course.data)),) if folder.course else ()
     return (("NBGRADER_EXECUTION", "autograde"), *data)
-
-
-def preload_of(folder: CourseFolder, assignment: str) -> tuple[str, ...]:
-    """The modules that the assignment's own notebooks import. A student's are not: they would run unwatched."""
-    places = folder.coursedir
-    for step in (places.source_directory, places.release_directory):
-        notebooks = sorted(Path(places.format_path(step, ".", assignment)).glob("*.ipynb"))
-        if notebooks:
-            return tuple(modules_in(source for path in notebooks for source in _code_of(path)))
-    return ()
-
-
-def _code_of(path: Path) -> Iterator[str]:
-    try:
-        cells: list[Any] = json.loads(path.read_text(encoding="utf-8")).get("cells", [])
-    except (ValueError, AttributeError, OSError):  # a broken source is `torchdojo verify`'s to tell
-        return
-    for cell in cells:
-        if cell.get("cell_type") == "code":
-            yield "".join(cell.get("source", ""))

@@ -50,7 +50,8 @@ class SandboxSpec:
     """What one job gets. Plain data: pickles, and crosses as JSON by `to_plain` and `SandboxSpec(**plain)`.
 
     `folder` is the job's own, under the same path inside as outside. It is `copied` into memory, and gone with the job,
-    or `bound`: then what is written shows outside and the disk is bounded by `file_mib` a file only.
+    or `bound`: then what is written shows outside, where it is hostile (follow no link), and the disk is bounded by
+    `file_mib` a file only.
     `read_only` is what the job may read besides Python and the system: data folders. Never one that holds hidden tests,
     solutions or other submissions.
     `size_mib` bounds the copied folder, /tmp, HOME and /dev/shm together. Zero or less is no limit, except for it.

@@ -124,6 +124,17 @@ def test_an_assignment_that_was_never_released(three: Path) -> None:
         grade(three, assignment="ps9")
 
 
+def test_a_due_date_of_course_yml_counts_before_anything_is_graded(small_course: Path) -> None:
+    """A date changed since the release is in the gradebook when lateness is judged."""
+    foreign.release(small_course, "01-small")
+    text = (small_course / "course.yml").read_text()
+    (small_course / "course.yml").write_text(text.replace("points: 3}", "points: 3, due: 2031-02-03 04:05}"))
+    place = small_course / "submitted" / "ann" / "01-small"
+    shutil.copytree(small_course / "release" / "01-small", place)
+    grade(small_course, assignment="01-small")
+    assert ("01-small", "2031-02-03 04:05:00.000000", "small") in rows(small_course)["assignment"]
+
+
 def test_an_unknown_student_may_be_refused(three: Path) -> None:
     """With nbgrader's create_student off nobody is made up, and nothing is written."""
     report = grade(three, "--Autograde.create_student=False")

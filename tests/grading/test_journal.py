@@ -129,6 +129,25 @@ def test_force_grades_all(two: Path) -> None:
     assert plan.why == {"ann": "forced", "bea": "forced"}
 
 
+def test_a_forced_run_is_finished_without_force(two: Path) -> None:
+    """What a run set out to grade again counts as not graded from then on, whenever it is killed."""
+
+    def killed(job: Job) -> Result:
+        raise KeyboardInterrupt
+
+    grade(two, force=True, execute=killed)
+    assert why(two) == {"ann": "new", "bea": "new"}
+
+
+def test_leftovers_of_a_killed_run_are_removed(two: Path) -> None:
+    """What it had built beside autograded/ goes with the next run that grades the submission."""
+    left = two / "autograded" / "ann" / ".ps1.torchdojo-old"
+    left.mkdir()
+    _edit_submission(two)
+    grade(two)
+    assert not left.exists()
+
+
 def test_another_gradebook_is_another_story(two: Path) -> None:
     """A gradebook that was deleted and made anew, or another with --db, has no grades yet."""
     (two / "gradebook.db").unlink()

@@ -17,25 +17,26 @@ def _run(script: str) -> list[str]:
 def test_fork_into_is_a_fork() -> None:
     """Python's handlers run on both sides, the child's thread has its own id, and a fork of it is a fork again."""
     seen = _run("""
-import os, signal, sys, threading
+import os, signal, threading
 from torchdojo.kernels import linux
-os.register_at_fork(before=lambda: print("before"), after_in_parent=lambda: print("parent"),
-                    after_in_child=lambda: print("child"))
-sys.stdout.reconfigure(line_buffering=True)
+def say(*words):
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())  # whole, whoever else writes
+os.register_at_fork(before=lambda: say("before"), after_in_parent=lambda: say("parent"),
+                    after_in_child=lambda: say("child"))
 pid = linux.fork_into(0)
 if pid == 0:
-    signal.signal(signal.SIGUSR1, lambda *_: print("signal"))
+    signal.signal(signal.SIGUSR1, lambda *_: say("signal"))
     signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
     signal.raise_signal(signal.SIGUSR1)
-    print(threading.get_native_id() == os.getpid(), threading.current_thread() is threading.main_thread())
-    thread = threading.Thread(target=print, args=("thread",))
+    say(threading.get_native_id() == os.getpid(), threading.current_thread() is threading.main_thread())
+    thread = threading.Thread(target=say, args=("thread",))
     thread.start()
     thread.join()
     inner = os.fork()
     if inner == 0:
         os._exit(4)
     os._exit(os.waitstatus_to_exitcode(os.waitpid(inner, 0)[1]))
-print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+say(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """)
     for word in ("True", "thread", "4"):
         assert word in seen

@@ -26,7 +26,11 @@ class AutogradeApplication(AutogradeApp):
 
     name = "torchdojo-autograde"
     description = "Grade an assignment, with nbgrader's gradebook and warm kernels"
-    aliases: ClassVar = {**AutogradeApp.aliases, "workers": "AutogradeApplication.workers"}
+    aliases: ClassVar = {
+        **AutogradeApp.aliases,
+        "workers": "AutogradeApplication.workers",
+        "sandbox": "AutogradeApplication.sandbox",
+    }
     flags: ClassVar = {
         **AutogradeApp.flags,
         "json": ({"AutogradeApplication": {"json_lines": True}}, "Print one line of JSON a submission on stdout."),

@@ -80,10 +80,9 @@ def autograde(
         if not planned:
             raise NothingToGrade(desk.nothing_to_grade())
         todo = [each for each in planned if each.why]
-        graded = [
-            replace(planned.entry.graded, unchanged=True) for planned in planned if planned.entry and not planned.why
-        ]
+        graded = [replace(each.entry.graded, unchanged=True) for each in planned if each.entry and not each.why]
         watch.planned(todo, graded)
+        desk.begin(todo)
         ended = Ended()
         with contextlib.closing(_executed(map(desk.prepare, todo), executor, execute, ahead)) as ready, ended:
             for prepared, results in ready:

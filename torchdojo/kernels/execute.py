@@ -28,6 +28,7 @@ from torchdojo.kernels.outputs import NotebookOutputs, error_output
 from torchdojo.kernels.sandbox import SandboxSpec
 from torchdojo.kernels.warm import Ended, Zygote, ZygoteDied
 
+_STOPPED = "Grading was stopped. Start it again to go on."
 NewZygote = Callable[[Sequence[str]], Zygote]
 
 
@@ -87,9 +88,7 @@ def run_in_kernel(session: Session, cell: CodeCell) -> CellResult:
         ZygoteDied
     """
     kernel, outputs = session.kernel, session.outputs
-    if not kernel.gone and time.monotonic() >= session.until_s:
-        session.why_gone = "The notebook's time was over."
-    if kernel.gone or session.why_gone:
+    if session.why_gone:
         outputs.begin(cell.index)
         outputs.add(error_output("CellNotRun", f"This cell did not run. {session.why_gone}"))
         return CellResult(cell.index)
@@ -100,6 +99,8 @@ def run_in_kernel(session: Session, cell: CodeCell) -> CellResult:
     if kernel.gone:
         died = _how_it_died(session.end_kernel())
         session.why_gone = turn.stop.sentence if turn.stop else died
+    elif turn.stop is not None and turn.stop.limit == "notebook_timeout_s":
+        session.why_gone = turn.stop.sentence
     show_end(outputs, turn, died)
     return CellResult(cell.index, seconds=turn.seconds, stop=turn.stop)
 
@@ -128,7 +129,7 @@ class Runner:
         try:
             result = self._execute(job)
         except Exception as error:
-            result = Result(job.key, JobStatus.OURS, sentence=_ours(error))
+            result = Result(job.key, JobStatus.OURS, sentence=_STOPPED if self._stopped else _ours(error))
         return replace(result, seconds=time.monotonic() - start, device=job.device)
 
     def _execute(self, job: Job) -> Result:
@@ -146,7 +147,7 @@ class Runner:
             finally:
                 _remove(folder)
             if self._stopped:
-                return Result(job.key, JobStatus.OURS, sentence="Grading was stopped. Start it again to go on.")
+                return Result(job.key, JobStatus.OURS, sentence=_STOPPED)
         sentence = f"The notebook ended the process that its kernel comes from, twice ({last}). Look for os.kill."
         return Result(job.key, JobStatus.DIED, sentence=sentence)
 

@@ -122,18 +122,23 @@ class Pool(ThreadPoolExecutor):
         self._stem = Stem(preload, gather=jobs >= _MANY_JOBS)
         self._runner_of = runner_of
         self._runners: list[Runner] = []
+        self._stopping = False
 
     def _take_runner(self) -> None:
         runner = Runner(self._runner_of, self._stem.branch)
         self._runners.append(runner)
         use_runner(runner)
+        if self._stopping:
+            runner.stop()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """As of any Executor; with `cancel_futures`, the jobs at work are ended too."""
         if cancel_futures:
-            self._stem.close()
+            super().shutdown(wait=False, cancel_futures=True)  # no worker may take up another job
+            self._stopping = True
             for runner in self._runners:
                 runner.stop()
+            self._stem.close()
         super().shutdown(wait=wait, cancel_futures=cancel_futures)
         if wait:
             for runner in self._runners:

@@ -127,8 +127,13 @@ class Zygote:
             ZygoteDied
         """
         ours, theirs = wire.pair()
-        with theirs:
+        try:
             answer = self._ask({"do": "branch"}, [theirs.fileno()])
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         return Zygote(answer["pid"], ours, self.modules, self.missing)
 
     def fork(self, birth: Birth, descriptors: Sequence[int]) -> int:

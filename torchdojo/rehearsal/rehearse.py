@@ -183,9 +183,7 @@ def _known(notebook: Notebook, pupil: Pupil, points: dict[tuple[str, str], float
             over = pupil.trouble == "killed-kernel"
             earned = 0.0
         cells[exercise.grade_id] = 0.0 if over else earned
-    wrote = {
-        answer.exercise: f"{answer.kind} {answer.key}".replace("empty empty", "nothing") for answer in pupil.answers
-    }
+    wrote = {answer.exercise: _in_words(answer) for answer in pupil.answers}
     if pupil.trouble:
         wrote["trouble"] = pupil.trouble
     if pupil.trouble == "not-json":

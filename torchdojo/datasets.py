@@ -102,9 +102,7 @@ def _named_data(folder: Path, *, said_by: str) -> Path:
         return folder
     nearby = (folder / "data", folder.parent, folder.parent.parent)
     remedy = next((str(near) for near in nearby if _holds_mnist(near)), "/path/to/clone/data")
-    raise OursError(
-        f"{said_by}: {folder} has no MNIST/raw in it. Set {said_by} to the course's data folder: {remedy}"
-    )
+    raise OursError(f"{said_by}: {folder} has no MNIST/raw in it. Set {said_by} to the course's data folder: {remedy}")
 
 
 def _holds_mnist(folder: Path) -> bool:

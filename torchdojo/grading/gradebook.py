@@ -7,22 +7,25 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 from nbgrader.api import (
+    BaseCell,
     Comment,
     Grade,
     Gradebook,
-    GradeCell,
     MissingEntry,
-    SolutionCell,
+    Student,
     SubmittedAssignment,
-    TaskCell,
+    SubmittedNotebook,
+    new_uuid,
 )
-from sqlalchemy import make_url, text
+from nbgrader.utils import parse_utc
+from sqlalchemy import insert, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
@@ -82,6 +85,24 @@ class _HeldSession(Session):
         super().commit()
 
 
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The rows that a submission of an assignment has: by notebook, cells that get a grade, and a comment."""
+
+    assignment: str
+    notebooks: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]
+
+    @classmethod
+    def of(cls, assignment: Any) -> _Layout:
+        notebooks = []
+        for notebook in assignment.notebooks:
+            tasks = [cell.id for cell in notebook.task_cells]
+            graded = [cell.id for cell in notebook.grade_cells]
+            solved = [cell.id for cell in notebook.solution_cells]
+            notebooks.append((notebook.id, (*graded, *tasks), (*solved, *tasks)))
+        return cls(assignment.id, tuple(notebooks))
+
+
 class Ledger(Gradebook):
     """The gradebook as recording writes it: everything inside `transaction()` stands, or nothing of it.
 
@@ -94,6 +115,8 @@ class Ledger(Gradebook):
             sessionmaker(class_=_HeldSession if holds else Session, autoflush=True, bind=self.engine, future=True)
         )
         self._found: dict[tuple[str, ...], Any] = {}  # in this transaction
+        self._students: set[str] | None = None
+        self._layouts: dict[str, _Layout] = {}
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Ledger]:
@@ -107,15 +130,37 @@ class Ledger(Gradebook):
             session.commit_all() if isinstance(session, _HeldSession) else session.commit()
         except BaseException:
             self.db.rollback()
+            self._students = None
             raise
         finally:
             self.db.remove()
             self._found.clear()
 
+    def update_or_create_student(self, student_id: str, **columns: Any) -> Any:
+        """As nbgrader's; a student who is known already costs no query."""
+        if self._students is None:
+            self._students = {str(student) for (student,) in self.db.query(Student.id)}
+        if columns or student_id not in self._students:
+            super().update_or_create_student(student_id, **columns)
+            self._students.add(student_id)
+
     def add_submission(self, assignment: str, student: str, **columns: Any) -> Any:
-        """As nbgrader's, less SQLAlchemy's warnings about flushing the half-built submission."""
-        with self.db().no_autoflush:
-            return super().add_submission(assignment, student, **columns)
+        """The rows that nbgrader's adds, one statement a table instead of one object a row."""
+        if assignment not in self._layouts:
+            self._layouts[assignment] = _Layout.of(self.find_assignment(assignment))
+        layout, submission = self._layouts[assignment], new_uuid()
+        if "timestamp" in columns:
+            columns["timestamp"] = parse_utc(columns["timestamp"])
+        row = {"id": submission, "assignment_id": layout.assignment, "student_id": student, **columns}
+        self.db.execute(insert(SubmittedAssignment), [row])
+        for notebook, graded, commented in layout.notebooks:
+            mine = new_uuid()
+            row = {"id": mine, "assignment_id": submission, "notebook_id": notebook}
+            self.db.execute(insert(SubmittedNotebook), [row])
+            for table, cells in ((Grade, graded), (Comment, commented)):
+                if cells:
+                    self.db.execute(insert(table), [{"cell_id": cell, "notebook_id": mine} for cell in cells])
+        return self.find_submission(assignment, student)
 
     # Below: as nbgrader's, asked once a notebook where nbgrader asks once or twice a cell.
 
@@ -132,22 +177,29 @@ class Ledger(Gradebook):
         return self._found[key]
 
     def find_grade(self, grade_cell: str, notebook: str, assignment: str, student: str) -> Any:
-        return self._of_cell(Grade, (GradeCell, TaskCell), grade_cell, notebook, assignment, student)
+        return self._of_cell(Grade, grade_cell, notebook, assignment, student)
 
     def find_comment(self, solution_cell: str, notebook: str, assignment: str, student: str) -> Any:
-        return self._of_cell(Comment, (SolutionCell, TaskCell), solution_cell, notebook, assignment, student)
+        return self._of_cell(Comment, solution_cell, notebook, assignment, student)
 
-    def _of_cell(self, what: Any, kinds: tuple[Any, ...], cell: str, *place: str) -> Any:
-        if (what.__name__, *place) not in self._found:
+    def _of_cell(self, what: Any, cell: str, *place: str) -> Any:
+        key = (what.__name__, *place)
+        if key not in self._found:
             rows = self.find_submission_notebook(*place)
-            found = self._found[what.__name__, *place] = {}
-            for kind in reversed(kinds):
-                query = self.db.query(what, kind.name).join(kind, kind.id == what.cell_id)
-                found |= {name: row for row, name in query.filter(what.notebook_id == rows.id)}
-        try:
-            return self._found[what.__name__, *place][cell]
-        except KeyError:
-            raise MissingEntry(f"No such {what.__name__.lower()}: {cell} of {'/'.join(place)}") from None
+            query = self.db.query(what, BaseCell.name).join(BaseCell, BaseCell.id == what.cell_id)
+            self._found[key] = {name: row for row, name in query.filter(what.notebook_id == rows.id)}
+        if cell not in self._found[key]:
+            raise MissingEntry(f"No such {what.__name__.lower()}: {cell} of {'/'.join(place)}")
+        return self._found[key][cell]
+
+    def scores(self, notebook: str, assignment: str, student: str, points: Mapping[str, float]) -> tuple[float, float]:
+        """A notebook's score and its maximum, as the gradebook computes them: by hand before automatic, and extra."""
+        score = 0.0
+        for cell in points:
+            grade = self.find_grade(cell, notebook, assignment, student)
+            own = grade.manual_score if grade.manual_score is not None else grade.auto_score
+            score += own + (grade.extra_credit or 0.0) if own is not None else 0.0
+        return score, sum(points.values())
 
     def submission_ids(self, assignment: str) -> dict[str, str]:
         """The gradebook's id of each submission of an assignment, by student."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import platform
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,6 +85,7 @@ def _should_have_run(cell: Any) -> bool:
     return bool(cell.source.strip()) and "skip-execution" not in cell.metadata.get("tags", [])
 
 
+@functools.lru_cache(maxsize=256)  # a class has the same tests
 def ends_in_check(source: str) -> bool:
     """Whether a grade cell's last line is `check(points=…)`: then its value is the word, and stderr costs nothing."""
     try:

@@ -40,7 +40,10 @@ class Terms:
     isolated: bool = False
     preload: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
+    read_only: tuple[str, ...] = ()
     execute: bool = True
+    note: str = ""  # for every record: what is not as course.yml would have it
+    refusal: str = ""  # why nothing of this assignment can run here
 
 
 @dataclass(slots=True)
@@ -87,6 +90,9 @@ def prepare(
         terms: limits, device and so on.
     """
     prepared = Prepared(submission, inputs=inputs)
+    if terms.refusal:
+        prepared.status, prepared.sentence = Status.REFUSED, terms.refusal
+        return prepared
     known = [notebook.name for notebook in key.find_assignment(submission.assignment).notebooks]
     prepared.missing = sorted(name for name in known if not (submission.folder / f"{name}.ipynb").is_file())
     here = [name for name in submission.notebooks if name in known]
@@ -105,7 +111,7 @@ def prepare(
     ready = [notebook for notebook in prepared.notebooks if notebook.status is None]
     if ready and terms.execute:
         files, left_out = _files(folder, submission)
-        ready[0].repairs.notes.extend(left_out)
+        ready[0].repairs.notes.extend([*left_out, *filter(None, [terms.note])])
         _make_jobs(submission, ready, files, terms)
     return prepared
 
@@ -276,6 +282,7 @@ def _make_jobs(submission: Submission, notebooks: list[PreparedNotebook], files:
             preload=terms.preload,
             environment=terms.environment,
             sandbox=terms.sandbox,
+            read_only=terms.read_only,
             isolated=terms.isolated,
         )
 

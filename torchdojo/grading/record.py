@@ -121,7 +121,7 @@ def _judge(
 
 def _enter(folder: CourseFolder, ledger: Ledger, prepared: Prepared, judged: list[_Judged]) -> float:
     """Every row of a submission, inside a transaction. Returns the late penalty in points."""
-    submission = _enter_submission(ledger, prepared)
+    _enter_submission(ledger, prepared)
     for name in prepared.missing:  # nbgrader's rule: what was not handed in is 0
         for grade in _rows(ledger, prepared, name).grades:
             grade.auto_score, grade.needs_manual_grade = 0, False
@@ -136,19 +136,19 @@ def _enter(folder: CourseFolder, ledger: Ledger, prepared: Prepared, judged: lis
                 each.open_cells |= {name: f"nbgrader's scorer refuses ({why})" for name, why in refused.items()}
                 _leave_cells_open(ledger, prepared, each)
         each.prepared.node = node
-        rows = _rows(ledger, prepared, each.prepared.name)
-        each.score, each.max_score = rows.score, rows.max_score
-    return float(submission.late_submission_penalty or 0.0)
+        points = {want.name: want.points or 0.0 for want in each.prepared.expected.values() if want.graded}
+        place = (each.prepared.name, prepared.submission.assignment, prepared.submission.student)
+        each.score, each.max_score = ledger.scores(*place, points)
+    names = [*prepared.missing, *(each.prepared.name for each in judged)]
+    return float(sum(_rows(ledger, prepared, name).late_submission_penalty or 0.0 for name in names))
 
 
-def _enter_submission(ledger: Ledger, prepared: Prepared) -> Any:
+def _enter_submission(ledger: Ledger, prepared: Prepared) -> None:
     submission = prepared.submission
     ledger.update_or_create_student(submission.student)
     when = {"timestamp": prepared.timestamp} if prepared.timestamp else {}
     row = ledger.update_or_create_submission(submission.assignment, submission.student, **when)
-    ledger.db.flush()  # draws its id
     prepared.submission_id = row.id
-    return row
 
 
 def _rows(ledger: Ledger, prepared: Prepared, notebook: str) -> Any:

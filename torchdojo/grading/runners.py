@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from torchdojo.datasets import mnist_root
 from torchdojo.grading.early import own_notebooks, preload_of
 from torchdojo.grading.prepare import Terms
+from torchdojo.kernels.sandbox_probe import probe, require
 
 if TYPE_CHECKING:
     from torchdojo.grading.folder import CourseFolder
@@ -57,6 +59,7 @@ def terms_for(folder: CourseFolder, assignment: str, place: Placement, *, sandbo
         sandbox: as typed; or else course.yml's, or else none.
         isolated: whether grade cells that use `student` are judged outside the student's process.
     """
+    data = _data(folder)
     return Terms(
         limits=lambda code_cells: folder.limits(assignment, code_cells),
         device=place.device,
@@ -64,8 +67,11 @@ def terms_for(folder: CourseFolder, assignment: str, place: Placement, *, sandbo
         sandbox=sandbox or (folder.course.sandbox if folder.course else "none"),
         isolated=isolated,
         preload=preload_of(own_notebooks(_own_places(folder, assignment))),
-        environment=_environment(folder),
+        environment=(("NBGRADER_EXECUTION", "autograde"), *(("TORCHDOJO_DATA", path) for path in data)),
+        read_only=data,
         execute=folder.execute is not None and folder.execute.enabled,
+        note=place.note,
+        refusal=place.refusal,
     )
 
 
@@ -75,7 +81,23 @@ def _own_places(folder: CourseFolder, assignment: str) -> list[Path]:
     return [Path(places.format_path(step, ".", assignment)) for step in steps]
 
 
-def _environment(folder: CourseFolder) -> tuple[tuple[str, str], ...]:
-    """nbgrader tells a notebook that it is being graded; a course of ours tells it where the data lies."""
-    data = (("TORCHDOJO_DATA", str(folder.course.data)),) if folder.course else ()
-    return (("NBGRADER_EXECUTION", "autograde"), *data)
+def _data(folder: CourseFolder) -> tuple[str, ...]:
+    """The course's data folder, if there is one. MNIST is unpacked now: student code could not write there."""
+    if folder.course is None or not folder.course.data.is_dir():
+        return ()
+    packed = (folder.course.data / "MNIST").is_dir()
+    return (str(mnist_root(folder.course.data) if packed else folder.course.data),)
+
+
+def require_sandbox(folder: CourseFolder, assignment: str, terms: Terms) -> None:
+    """Say, before anything runs, what this machine cannot give of the sandbox that was asked for.
+
+    Raises: OursError that names each, and what to do.
+    """
+    if terms.sandbox == "none" or not terms.execute:
+        return
+    places = folder.coursedir
+    hidden = [folder.root / "gradebook.db", Path(places.format_path(places.source_directory, ".", assignment))]
+    secrets = [str(path) for path in hidden if path.exists()]
+    level: Any = terms.sandbox
+    require(level, probe(terms.read_only, secrets, at_most=level))

@@ -165,6 +165,15 @@ def test_one_notebook_of_two(two: Path) -> None:
     assert [(each.name, each.score) for each in ann.notebooks] == [("p1", 5), ("p2", 2)]
 
 
+def test_one_notebook_does_not_hide_a_failure_of_the_other(two: Path) -> None:
+    """A notebook that could not be read is tried again, whatever became of the other meanwhile."""
+    path = two / "submitted" / "ann" / "ps1" / "p2.ipynb"
+    path.write_text("nonsense")
+    grade(two)
+    grade(two, "--notebook=p1")
+    assert why(two) == {"ann": "changed: submission"}
+
+
 def test_a_failure_is_tried_again(two: Path) -> None:
     """What is not recorded is tried again each time; what is recorded is not."""
     (two / "submitted" / "bea" / "ps1" / "p1.ipynb").write_text("nonsense")

@@ -46,9 +46,9 @@ def test_each_job_has_its_own_folders(run: Run) -> None:
     """Working folder, temporary folder and home are the job's own, and gone afterwards."""
     cell = "import os, tempfile\nos.getcwd(), tempfile.mkdtemp(), os.path.expanduser('~'), os.listdir()"
     first, second = value(run(cell)), value(run(cell))
-    for one, other in zip(first[:3], second[:3], strict=True):
-        assert one != other
-        assert not os.path.exists(one)
+    assert first[0] != second[0]
+    for path in (*first[:3], *second[:3]):
+        assert not os.path.exists(path)
 
 
 def test_files_lie_beside_the_notebook(run: Run) -> None:

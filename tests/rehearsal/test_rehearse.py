@@ -53,6 +53,8 @@ def test_answers_on_broken_ground_are_left_out(tmp_path: Path) -> None:
         double, four = pupil.answers
         if double.kind in ("misconception", "empty"):
             assert four.kind in ("misconception", "empty")
+        if four.kind == "reference":
+            assert double.kind == "reference"
 
 
 def test_known_grades_equal_nbgraders(released_course: Path) -> None:

@@ -54,6 +54,9 @@ class AutogradeApplication(AutogradeApp):
     def start(self) -> None:
         """Grade. Leaves by SystemExit when there is something to say to a shell: 1, 2, 3 or 130."""
         super(AutogradeApp, self).start()
+        ours = logging.getLogger("torchdojo")
+        ours.handlers, ours.propagate = self.log.handlers, False
+        ours.setLevel(self.log_level)
         self._take_the_argument()
         try:
             status = self._grade()

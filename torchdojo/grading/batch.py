@@ -155,7 +155,7 @@ def _result(future: Future[Result], job: Job) -> Result:
     error = future.exception()
     if error is None:
         return future.result()
-    logging.getLogger(__name__).error("job %s", job.key, exc_info=error)
+    logging.getLogger(__name__).debug("job %s", job.key, exc_info=error)
     sentence = f"the runner failed ({type(error).__name__}: {error}). Type the same command again."
     return Result(key=job.key, status=JobStatus.OURS, sentence=sentence)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,7 @@ from torchdojo.grading.gradebook import AnswerKey, Ledger, is_missing, patiently
 from torchdojo.grading.inputs import Inputs, hash_of_judge, hash_of_submission, hash_of_tests
 from torchdojo.grading.journal import Entry, Journal
 from torchdojo.grading.prepare import Prepared, Terms, prepare, resources_for
-from torchdojo.grading.record import record
+from torchdojo.grading.record import enter_early, record
 from torchdojo.grading.status import Graded, Status, worst
 from torchdojo.grading.steps import is_known
 from torchdojo.kernels.job import Result
@@ -118,7 +119,8 @@ class Desk:
         for planned in todo:
             remove_leftovers(self.folder, planned.submission)
         for step in self.folder.once_steps if todo else []:
-            step.preprocess(None, resources_for(self.folder, todo[0].submission, "", self.folder.root))
+            place = resources_for(self.folder, todo[0].submission, "", self.folder.root)
+            self._patiently(functools.partial(step.preprocess, None, place))
 
     def _why(self, submission: Submission, inputs: Mapping[str, Inputs], entry: Entry | None) -> str:
         if entry is None:
@@ -180,7 +182,11 @@ class Desk:
         submission = planned.submission
         try:
             self._hook(submission, self.folder.converter.run_pre_convert_hook)
+            if not self.ledger.holds and self._may_be_graded(submission.student):
+                self._patiently(functools.partial(enter_early, self.folder, self.ledger, submission))
             return prepare(self.folder, self.key, submission, planned.inputs, self.terms)
+        except OursError:
+            raise
         except Exception as error:
             return self._ours(Prepared(submission, inputs=planned.inputs), error)
 
@@ -224,14 +230,14 @@ class Desk:
 
     def _enter_journal(self, prepared: Prepared, graded: Graded) -> Graded:
         inputs, earlier = prepared.inputs, self._earlier.get(prepared.submission.student)
-        if self.folder.coursedir.notebook_id != "*" and earlier and graded.recorded:
+        if self.folder.coursedir.notebook_id != "*" and graded.recorded and earlier and earlier.graded.recorded:
             graded, inputs = _with_the_others(earlier, graded, inputs)
         self.journal.write(graded, inputs, prepared.submission_id)
         return graded
 
     def _ours(self, prepared: Prepared, error: Exception) -> Prepared:
         """Something in torchdojo, or in a step of this course, raised: the others go on."""
-        log.error("%s of %s", self.assignment, prepared.submission.student, exc_info=error)
+        log.debug("%s of %s", self.assignment, prepared.submission.student, exc_info=error)
         prepared.status = Status.OURS
         prepared.sentence = (
             f"torchdojo, or a step of this course, failed ({type(error).__name__}: {error}). Type the same command "

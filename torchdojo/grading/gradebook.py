@@ -114,6 +114,7 @@ class Ledger(Gradebook):
         self.db = scoped_session(
             sessionmaker(class_=_HeldSession if holds else Session, autoflush=True, bind=self.engine, future=True)
         )
+        self.holds = holds
         self._found: dict[tuple[str, ...], Any] = {}  # in this transaction
         self._students: set[str] | None = None
         self._layouts: dict[str, _Layout] = {}

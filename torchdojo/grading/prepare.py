@@ -27,6 +27,12 @@ from torchdojo.kernels.job import Job, Limits
 # What nbformat and json raise at text that is no notebook.
 _NO_NOTEBOOK = (nbformat.ValidationError, nbformat.reader.NotJSONError, KeyError, AttributeError, TypeError, ValueError)
 
+NO_DATE = (
+    ValueError,
+    OverflowError,
+    AttributeError,
+)  # a time stamp; the last from nbgrader 0.9.6, as it says the first
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -101,11 +107,10 @@ def prepare(
         return prepared
     try:
         prepared.timestamp = folder.coursedir.get_existing_timestamp(str(submission.folder))
-    except (ValueError, OverflowError, AttributeError):  # the last: nbgrader 0.9.6, while it says the first
-        prepared.status = Status.REFUSED
-        prepared.sentence = (
-            f"{submission.folder / 'timestamp.txt'} is not a date. Write YYYY-MM-DD HH:MM:SS UTC there, or delete it."
-        )
+    except NO_DATE:
+        stamp = submission.folder / "timestamp.txt"
+        sentence = f"{stamp} is not a date. Write YYYY-MM-DD HH:MM:SS UTC there, or delete it."
+        prepared.notebooks = [PreparedNotebook(name, status=Status.REFUSED, sentence=sentence) for name in here]
         return prepared
     prepared.notebooks = [_notebook(folder, key, submission, name) for name in here]
     ready = [notebook for notebook in prepared.notebooks if notebook.status is None]

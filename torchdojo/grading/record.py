@@ -15,10 +15,10 @@ from nbgrader.api import MissingEntry
 from nbgrader.preprocessors import SaveAutoGrades
 
 from torchdojo.grading.autograded import NewFolder, new_folder, remove_autograded
-from torchdojo.grading.folder import CourseFolder
+from torchdojo.grading.folder import CourseFolder, Submission
 from torchdojo.grading.gradebook import Ledger
 from torchdojo.grading.graft import Grafted, graft
-from torchdojo.grading.prepare import Prepared, PreparedNotebook, resources_for
+from torchdojo.grading.prepare import NO_DATE, Prepared, PreparedNotebook, resources_for
 from torchdojo.grading.status import Graded, NotebookGrade, Status, severity, worst
 from torchdojo.grading.steps import run_step
 from torchdojo.kernels.job import JobStatus, Result
@@ -149,6 +149,15 @@ def _enter_submission(ledger: Ledger, prepared: Prepared) -> None:
     when = {"timestamp": prepared.timestamp} if prepared.timestamp else {}
     row = ledger.update_or_create_submission(submission.assignment, submission.student, **when)
     prepared.submission_id = row.id
+
+
+def enter_early(folder: CourseFolder, ledger: Ledger, submission: Submission) -> None:
+    """Student and submission before any step, as nbgrader does: a course's own steps may look for them."""
+    bare = Prepared(submission)
+    with contextlib.suppress(*NO_DATE):
+        bare.timestamp = folder.coursedir.get_existing_timestamp(str(submission.folder))
+    with ledger.transaction():
+        _enter_submission(ledger, bare)
 
 
 def _rows(ledger: Ledger, prepared: Prepared, notebook: str) -> Any:

@@ -140,13 +140,13 @@ def _next_steps(report: BatchReport) -> list[str]:
         lines.append(f"… and {len(noted) - _AT_MOST} more with notes; --json has them all.")
     unfinished = [each for each in report.graded if not each.recorded]
     if unfinished:
-        lines.append(
-            f"{_count(len(unfinished), 'submission')} not graded: see the sentences above (again: --json). They are "
-            "not zero: in the gradebook they wait for a human."
-        )
+        count = _count(len(unfinished), "submission")
+        lines.append(f"{count} not graded: see the sentences above. Not graded is not zero: no grade stands for them.")
     by_hand = sum(bool(notebook.left_open) for each in report.graded for notebook in each.notebooks)
     if by_hand:
-        lines.append(f"{_count(by_hand, 'notebook')} with cells left for grading by hand: nbgrader formgrader")
+        lines.append(f"{_count(by_hand, 'notebook')} with cells left for grading by hand in formgrader")
+    if any(each.recorded for each in report.graded) and not report.remaining:
+        lines.append(f"next: nbgrader formgrader, nbgrader generate_feedback {report.assignment}")
     return lines
 
 

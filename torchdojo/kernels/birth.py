@@ -16,6 +16,7 @@ class Birth:
 
     sandbox: Mapping[str, Any]
     device: str = "cpu"
+    gpu_share: float = 1.0
     threads: int = 1
     seed: int = 0
 

@@ -9,7 +9,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from torchdojo.kernels import sandbox, tree, wire
 from torchdojo.kernels.birth import Birth
@@ -36,8 +36,8 @@ def become_kernel(kernel: ForkedKernel, birth: Birth, descriptors: Sequence[int]
         kernel.shell.init_environment()  # the sandbox has made a new one
         kernel.shell.starting_dir = os.getcwd()
         kernel.shell.history_manager.reset(new_session=False)  # it remembers the folder, for `%cd -`
-        if birth.threads > 1 and "torch" in sys.modules:
-            sys.modules["torch"].set_num_threads(birth.threads)
+        if "torch" in sys.modules:
+            _set_up_torch(sys.modules["torch"], birth)
         seed_everything(birth.seed, birth.device)
     except BaseException as error:
         sentence = f"{type(error).__name__}: {error}"
@@ -68,6 +68,13 @@ def _own_streams(out: int, err: int) -> list[int]:
         assert isinstance(stream, KernelStream)
         stream.move_to(kept[-1], nowhere)
     return [nowhere, *kept]
+
+
+def _set_up_torch(torch: Any, birth: Birth) -> None:
+    if birth.threads > 1:
+        torch.set_num_threads(birth.threads)
+    if birth.device == "cuda" and birth.gpu_share < 1:
+        torch.cuda.set_per_process_memory_fraction(birth.gpu_share)  # the first touch of the GPU: in the child
 
 
 def seed_everything(seed: int, device: str) -> None:

@@ -60,7 +60,7 @@ class Session:
             data_mib=limits.memory_mib if job.device == "cpu" else 0,
             cuda=job.device == "cuda",
         )
-        birth = Birth(spec.to_plain(), job.device, job.threads, job.seed)
+        birth = Birth(spec.to_plain(), job.device, job.gpu_share, job.threads, job.seed)
         return Kernel(self._zygote, birth, limits, self.outputs)
 
     def restart_kernel(self) -> None:

@@ -111,12 +111,20 @@ def _draw(exercise: Exercise, chance: random.Random, kind: str) -> Answer:
 
 
 def _without_broken_ground(notebook: Notebook, answers: list[Answer]) -> tuple[Answer, ...]:
-    """Leave out answers that call an exercise which this pupil has wrong: their grades could not be known ahead."""
+    """Make sure that an answer stands on the reference of each exercise it calls: else no grade is known ahead.
+
+    Who has that exercise wrong leaves out what calls it; who has it right in another way gets the reference's way.
+    """
     broken: set[str] = set()
-    kept = []
+    kept: list[Answer] = []
     for exercise, answer in zip(notebook.exercises, answers, strict=True):
-        if answer.kind != "empty" and broken & _names_used(answer.sources):
+        called = _names_used(answer.sources)
+        if broken & called:
             answer = empty(exercise)
+            called = set()
+        for number, (below, other) in enumerate(zip(notebook.exercises, kept, strict=False)):
+            if other.kind == "solution" and called & set(defined_names(below.sources)):
+                kept[number] = reference(below)
         if answer.kind in ("misconception", "empty"):
             broken |= set(defined_names(exercise.sources))
         kept.append(answer)

@@ -69,12 +69,6 @@ class Cost:
     cpu_s: float
     first_s: float = 0.0
 
-    def scaled(self, start: Cost, by: float) -> Cost:
-        """As many times the work, with one start."""
-        return Cost(
-            start.wall_s + (self.wall_s - start.wall_s) * by, start.cpu_s + (self.cpu_s - start.cpu_s) * by, 0.0
-        )
-
 
 def cost_of(commands: Sequence[Sequence[str]], folder: Path) -> Cost:
     """Run commands side by side. Orphans come to this process, so that no CPU is missed."""

@@ -40,18 +40,12 @@ def test_exercises_are_complete(name: str) -> None:
         assert len(exercise.hints) == 3, exercise.name
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
 @pytest.mark.parametrize("name", NAMES)
 def test_gate_is_green(name: str) -> None:
-    """Right solutions pass, the starter earns nothing, each wrong idea is caught by the test it names."""
-    done = run("torchdojo", "verify", name, "--seeds", "1", "--workers", "1", "--no-isolated")
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_gate_is_green_for_more_seeds_and_threads(name: str) -> None:
-    """The same with other seeds, right solutions on two threads too, and all of it in another process."""
-    done = run("torchdojo", "verify", name, "--seeds", "3", "--threads", "1,2")
+    """Right solutions pass, starter and guesser earn nothing, each wrong idea is caught; also in another process."""
+    done = run("torchdojo", "verify", name, "--seeds", "1", "--workers", "1")
     assert done.returncode == 0, done.stdout + done.stderr
 
 

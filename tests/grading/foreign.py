@@ -79,9 +79,8 @@ def write(path: Path, cells: list[Any]) -> None:
 
 def nbgrader(folder: Path, *arguments: str, status: int = 0) -> str:
     """Plain nbgrader, as a person types it in an activated environment."""
-    done = subprocess.run(
-        [sys.executable, "-m", "nbgrader", *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-m", "nbgrader", *arguments]
+    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     assert done.returncode == status, done.stderr
     return done.stderr
 

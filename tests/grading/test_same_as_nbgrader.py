@@ -15,6 +15,8 @@ from tests.grading.running import grade
 from tests.grading.standing import ROWS, notebooks, rows, tree
 from torchdojo.grading.status import BatchReport, Status
 
+pytestmark = pytest.mark.timeout(1500)  # nbgrader itself grades thirteen notebooks here, on a machine that is shared
+
 
 def changes_tests(first: dict[str, Any], second: dict[str, Any]) -> None:
     """A test cell of one's own, worth more."""

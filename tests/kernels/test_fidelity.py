@@ -35,12 +35,12 @@ def _plain(value: Any) -> Any:
 
 
 def _merged(outputs: Any) -> list[Any]:
-    """Outputs with neighbouring pieces of a stream put together: where a real kernel cuts them is a matter of time."""
+    """Outputs with the pieces of a stream put together: where a real kernel cuts them is a matter of time."""
     merged: list[Any] = []
     for output in map(dict, outputs):
-        last = merged[-1] if merged else {}
-        if output["output_type"] == "stream" and last.get("name") == output["name"]:
-            last["text"] += output["text"]
+        earlier = next((one for one in merged if one.get("name") == output.get("name") is not None), None)
+        if output["output_type"] == "stream" and earlier is not None:
+            earlier["text"] += output["text"]
         else:
             merged.append(output)
     return [_plain(output) for output in merged]

@@ -42,11 +42,15 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """What came of a trial. `broken` says why its code could not even be defined, if so."""
+    """What came of a trial. `broken` says why its code could not even be defined, if so.
+
+    `stopped`: its process died or took too long, so that the tests after the one at work are not known.
+    """
 
     trial: Trial
     report: CheckReport
     broken: str = ""
+    stopped: bool = False
     seconds: float = 0.0
 
 
@@ -182,7 +186,7 @@ def _stopped(entry: _Running, exception: str, message: str) -> TrialResult:
         stopped = TestOutcome(name, name, verdict, message=message, exception=exception, cases=(word,))
         outcomes.append(entry.outcomes.get(name, stopped))
     report = CheckReport(score(exercise.points, tuple(outcomes)), exercise.points, tuple(outcomes))
-    return TrialResult(entry.trial, report, seconds=time.monotonic() - entry.started)
+    return TrialResult(entry.trial, report, stopped=True, seconds=time.monotonic() - entry.started)
 
 
 def _end(entry: _Running) -> None:

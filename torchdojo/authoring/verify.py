@@ -181,8 +181,8 @@ def _about_the_other_process(exercise: Exercise, results: Sequence[TrialResult])
     beside = {_which(r.trial): r for r in results if not r.trial.isolated}
     findings = []
     for result in results:
-        if not result.trial.isolated:
-            continue
+        if not result.trial.isolated or result.stopped or beside[_which(result.trial)].stopped:
+            continue  # a crash costs the whole trial beside the code and one test in another process
         other = {o.name: o for o in beside[_which(result.trial)].report.outcomes}
         for outcome in result.report.outcomes:
             here = other.get(outcome.name)

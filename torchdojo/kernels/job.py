@@ -24,7 +24,8 @@ class Job:
     """One notebook of one submission, ready to run.
 
     `notebook` is the prepared `.ipynb` (UTF-8 JSON); `files` lie beside it, as (relative path, content).
-    `device` is "cpu" or "cuda"; `gpu_share` is how much of the GPU's memory torch may take, 1.0 all. `isolated` jobs run grade cells that use `student` in a checker, never in the kernel.
+    `device` is "cpu" or "cuda"; `gpu_share` is how much of the GPU's memory torch may take, 1.0 all.
+    `isolated` jobs run grade cells that use `student` in a checker, never in the kernel.
     `preload` names the modules that the assignment imports, so that they are imported once for all jobs.
     `sandbox` is a level of `sandbox.LEVELS`; `read_only` are the folders of data that a cell may read in one.
     `environment` is added to what a kernel sees; otherwise it sees little of the runner's.

@@ -13,8 +13,8 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -54,7 +54,8 @@ class Session:
             read_only=job.read_only,
             environment=job.environment,
             size_mib=limits.disk_mib,
-            file_mib=limits.disk_mib,
+            # less than the whole, so that a file cut off at its limit does not take the disk's with it
+            file_mib=max(limits.disk_mib - 1, 1) if limits.disk_mib > 0 else 0,
             processes=limits.processes,
             # an allocation that is too large raises, and the cell says where; CUDA maps far more than it uses
             data_mib=limits.memory_mib if job.device == "cpu" else 0,
@@ -138,34 +139,42 @@ class Runner:
         except Unreadable as error:
             return Result(job.key, JobStatus.UNREADABLE, sentence=str(error))
         for _ in range(2):
-            folder = Path(tempfile.mkdtemp(prefix="torchdojo-job-"))
+            at_fault = False
             try:
-                return self._run(job, cells, self._zygote_for(job), folder)
+                zygote = self._zygote_for(job)
+                with _folder_of_a_job() as folder:
+                    session = Session(job, zygote, folder)
+                    at_fault = True  # from here on it is the notebook's doing
+                    return self._run(session, cells)
             except ZygoteDied as error:
                 self._let_go()
                 last = error
-            finally:
-                _remove(folder)
+            except KernelNotStarted as error:
+                zygote.end()
+                return Result(job.key, JobStatus.OURS, sentence=f"The kernel did not start: {error}")
             if self._stopped:
                 return Result(job.key, JobStatus.OURS, sentence=_STOPPED)
+        if not at_fault:
+            raise OursError(f"The warm parent ended twice before the notebook ran ({last}). Start again.")
         sentence = f"The notebook ended the process that its kernel comes from, twice ({last}). Look for os.kill."
         return Result(job.key, JobStatus.DIED, sentence=sentence)
 
-    def _run(self, job: Job, cells: list[CodeCell], zygote: Zygote, folder: Path) -> Result:
-        try:
-            session = Session(job, zygote, folder)
-        except KernelNotStarted as error:
-            zygote.end()
-            return Result(job.key, JobStatus.OURS, sentence=f"The kernel did not start: {error}")
+    def _run(self, session: Session, cells: Sequence[CodeCell]) -> Result:
         try:
             results = [self._runner_of(session, cell)(session, cell) for cell in cells]
-            if not session.kernel.gone:
-                session.end_kernel()
+        except BaseException:
+            self._let_go()  # and with it the kernel, which is still running
+            raise
         finally:
             session.kernel.close()
+        if not session.kernel.gone:
+            try:
+                session.end_kernel()
+            except ZygoteDied:  # something would not die; what the cells put out stands
+                self._let_go()
         outputs = session.outputs
         return Result(
-            job.key,
+            session.job.key,
             _status(session, results),
             tuple(
                 replace(r, outputs=tuple(outputs.cells[r.index]), execution_count=outputs.counts[r.index])
@@ -193,6 +202,7 @@ class Runner:
         zygote, self._zygote = self._zygote, None
         if zygote is not None:
             zygote.close()
+            zygote.tree.kill_members()
 
     def stop(self) -> None:
         """End the job at work, from another thread: its `execute` returns at once, not graded."""
@@ -259,6 +269,15 @@ def _unpack(files: Sequence[tuple[str, bytes]], folder: Path) -> None:
         path = folder / relative
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+
+
+@contextmanager
+def _folder_of_a_job() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="torchdojo-job-"))
+    try:
+        yield folder
+    finally:
+        _remove(folder)
 
 
 def _remove(folder: Path) -> None:

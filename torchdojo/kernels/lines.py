@@ -21,7 +21,7 @@ from torchdojo.kernels import wire
 from torchdojo.kernels.birth import Birth
 from torchdojo.kernels.warm import Zygote, ZygoteDied
 
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 120.0
 DIE_WITHIN_S = 5.0
 STREAMS = ("stdout", "stderr")
 PIPE_BYTES = 256 * 1024

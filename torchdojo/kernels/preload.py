@@ -6,6 +6,7 @@ import ast
 import importlib
 import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterable
@@ -13,15 +14,18 @@ from typing import Any
 
 # torch imports these at first use: `_dynamo` when the first optimizer is made (2.5 s of CPU), the others in checks.
 _WITH_TORCH = tuple(f"torch.{name}" for name in ("_dynamo", "testing", "utils.data", "_subclasses"))
+_EXTENSION = re.compile(r"^\s*%load_ext\s+([\w.]+)", re.MULTILINE)
+_MAGIC = re.compile(r"^([ \t]*)[%!?].*", re.MULTILINE)
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def modules_in(sources: Iterable[str]) -> list[str]:
-    """Names of the modules that cells import, in order, each once; a cell that is not plain Python is skipped."""
+    """Names of the modules that cells import, in order, each once; a cell that is not Python and magics is skipped."""
     names: dict[str, None] = {}
     for source in sources:
+        names.update(dict.fromkeys(_EXTENSION.findall(source)))
         try:
-            tree = ast.parse(source)
+            tree = ast.parse(_MAGIC.sub(r"\1pass", source))
         except SyntaxError:
             continue
         for node in ast.walk(tree):

@@ -30,9 +30,14 @@ def die_with_parent() -> None:
 
 def parent_of(pid: int) -> int:
     """The parent's id, or 0 for a process that is gone."""
+    return _stat(pid, 4)
+
+
+def _stat(pid: int, field: int) -> int:
+    """A field of /proc/PID/stat as proc_pid_stat(5) numbers them, or 0 for a process that is gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[1])
+            return int(file.read().rpartition(b")")[2].split()[field - 3])
     except (OSError, IndexError, ValueError):
         return 0
 
@@ -48,9 +53,11 @@ class Tree:
         self.root = root
         self._strangers: set[int] = set(without)
         self.members: set[int] = set()
+        self._looked_s = 0.0
 
     def look(self) -> set[int]:
         """The descendants of `root` now, zombies included, `root` left out."""
+        self._looked_s = time.clock_gettime(time.CLOCK_BOOTTIME)
         listed = {int(name) for name in os.listdir("/proc") if name.isdecimal()}
         self._strangers &= listed
         unknown = listed - self._strangers - {self.root}
@@ -68,6 +75,13 @@ class Tree:
                 self._strangers.update(line)
         self.members = members
         return members
+
+    def kill_members(self) -> None:
+        """Kill those seen at the last look: for when `root` was killed, and what was below it is below it no more."""
+        ticks = os.sysconf("SC_CLK_TCK")
+        started = {pid: _stat(pid, 22) for pid in self.members}
+        # one that started later is another process with an old id
+        send_signal((pid for pid, at in started.items() if 0 < at <= self._looked_s * ticks), signal.SIGKILL)
 
 
 def kill_below(root: int, until_s: float, without: Iterable[int] = ()) -> None:

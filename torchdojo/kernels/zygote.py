@@ -173,7 +173,11 @@ def main(arguments: list[str]) -> NoReturn:
     if arguments[2] == "1":
         linux.gather_memory()
     threads = len(os.listdir("/proc/self/task"))
-    requests.send(json.dumps({"ready": True, "missing": missing, "threads": threads}).encode())
+    try:
+        requests.send(json.dumps({"ready": True, "missing": missing, "threads": threads}).encode())
+    except OSError:  # the runner is gone, and cannot remove the folder
+        shutil.rmtree(Path(arguments[1]).parent, ignore_errors=True)
+        os._exit(1)
     Server(kernel, requests).serve()
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from tests.conftest import SQUARES, graded
 from torchdojo.errors import AuthorError
-from torchdojo.notebook import points_in_check, read, visible_part
+from torchdojo.grade_cell import points_in_check, visible_part
+from torchdojo.notebook import read
 
 
 def test_roles_of_a_whole_notebook(small_notebook: Callable[..., Path]) -> None:

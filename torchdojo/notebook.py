@@ -5,7 +5,6 @@ Owns the reading and the names of roles; knows nothing of running, grading or re
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections.abc import Iterator
@@ -16,8 +15,8 @@ from typing import Any
 import nbformat
 
 from torchdojo.errors import AuthorError
+from torchdojo.grade_cell import points_in_check
 
-HIDDEN_BEGIN, HIDDEN_END = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
 SOLUTION_BEGIN, SOLUTION_END = "### BEGIN SOLUTION", "### END SOLUTION"
 
 _MAGIC = re.compile(r"\A%%(?P<kind>misconception|solution|hints)\b[ \t]*(?P<key>[^\n]*)\n?")
@@ -206,42 +205,6 @@ def parse_variant(source: str, where: str, cell: int = -1) -> Variant:
     if missing:
         raise AuthorError(f"{where}: %%{kind} {key}: header misses {', '.join(missing)}. Add '{missing[0]}: …'.")
     return Variant(kind=kind, key=key, source=body, header=header, cell=cell)
-
-
-def points_in_check(source: str, where: str) -> float:
-    """The number in a grade cell's last line, `check(points=3)`. Raises AuthorError when there is none."""
-    try:
-        body = ast.parse(source).body
-    except SyntaxError as error:
-        raise AuthorError(f"{where}: the grade cell is not Python (line {error.lineno}: {error.msg}).") from error
-    last = body[-1] if body else None
-    if (
-        isinstance(last, ast.Expr)
-        and isinstance(last.value, ast.Call)
-        and isinstance(last.value.func, ast.Name)
-        and last.value.func.id == "check"
-    ):
-        for keyword in last.value.keywords:
-            if (
-                keyword.arg == "points"
-                and isinstance(keyword.value, ast.Constant)
-                and isinstance(keyword.value.value, int | float)
-            ):
-                return float(keyword.value.value)
-    raise AuthorError(f"{where}: a grade cell must end with check(points=…), a number. Add that line.")
-
-
-def visible_part(tests: str) -> str:
-    """A grade cell's source without its hidden regions: what a student gets."""
-    kept, hidden = [], False
-    for line in tests.splitlines():
-        if HIDDEN_BEGIN in line:
-            hidden = True
-        elif HIDDEN_END in line:
-            hidden = False
-        elif not hidden:
-            kept.append(line)
-    return "\n".join(kept)
 
 
 def _given(node: Any) -> Iterator[tuple[int, str]]:

@@ -13,7 +13,8 @@ import pytest
 
 from tests.grading import foreign
 from tests.grading.running import by_student, grade, without_kernel
-from torchdojo.grading.graft import NOT_RUN, ends_in_check, graft
+from torchdojo.grade_cell import check_points
+from torchdojo.grading.graft import NOT_RUN, graft
 from torchdojo.grading.status import Graded, Status
 from torchdojo.kernels.job import CellResult, Job, JobStatus, Result, Stop
 
@@ -171,7 +172,7 @@ def test_outputs_that_are_none_are_ours(course: Path) -> None:
 )
 def test_only_a_last_check_is_believed_about_stderr(source: str, ends: bool) -> None:
     """A cell is check's when its last line is the call that authors are made to write."""
-    assert ends_in_check(source) is ends
+    assert (check_points(source) is not None) is ends
 
 
 def test_a_warning_costs_nothing_where_the_tests_are_checks() -> None:

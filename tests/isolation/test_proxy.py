@@ -139,7 +139,7 @@ def test_one_crash_costs_one_test(deed: str, check: Check) -> None:
                         and 'socket' in os.readlink(f'/proc/self/fd/{{n}}'))
         def crash(): {deed}
         """,
-        call_timeout_s=3,
+        budget_s=6,
     )
     assert [o.passed for o in report.outcomes] == [False, True]
     assert report.outcomes[0].verdict is not Verdict.GRADER_FAILED

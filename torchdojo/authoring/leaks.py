@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from torchdojo.notebook import HIDDEN_BEGIN, HIDDEN_END, SOLUTION_BEGIN, SOLUTION_END, is_author_cell
+from torchdojo.grade_cell import HIDDEN_BEGIN, HIDDEN_END
+from torchdojo.notebook import SOLUTION_BEGIN, SOLUTION_END, is_author_cell
 
 _MARKER = re.compile(
     r"(BEGIN|END)\s+(HIDDEN\s+TESTS?|SOLUTION|MARK\s+SCHEME)|^%%(misconception|solution|hints)\b|^caught-by:",

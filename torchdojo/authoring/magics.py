@@ -10,9 +10,9 @@ from IPython.core.magic import Magics, cell_magic, magics_class
 from torchdojo.authoring.scratch import scratch_student
 from torchdojo.checks import run_tests
 from torchdojo.checks.cell import show
-from torchdojo.checks.run import is_grade_cell
 from torchdojo.errors import AuthorError
-from torchdojo.notebook import parse_variant, points_in_check
+from torchdojo.grade_cell import check_points, points_in_check
+from torchdojo.notebook import parse_variant
 
 
 @magics_class
@@ -58,6 +58,6 @@ class AuthorMagics(Magics):
 
     def _last_grade_cell(self) -> str:
         for source in reversed(self._names().get("In", [])):
-            if is_grade_cell(source):
+            if check_points(source) is not None:
                 return str(source)
         raise AuthorError("No grade cell has run yet. Run the exercise's tests first, then this cell.")

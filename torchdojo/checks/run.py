@@ -21,6 +21,7 @@ from torchdojo.checks.outcome import CheckReport, TestOutcome, Verdict, score
 from torchdojo.checks.seeds import random_state_kept, seed_everything
 from torchdojo.checks.student import Student
 from torchdojo.checks.verdict import Comparison, Failure, explain
+from torchdojo.grade_cell import is_check
 
 OutcomeHook = Callable[[str, TestOutcome | None], None]
 _numbers = itertools.count(1)
@@ -91,15 +92,6 @@ def test_names(source: str) -> list[str]:
         for node in ast.parse(source).body
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test")
     ]
-
-
-def is_grade_cell(source: str) -> bool:
-    """Whether a cell ends in `check(…)`."""
-    try:
-        body = ast.parse(source).body
-    except SyntaxError:  # a cell with a magic, say
-        return False
-    return bool(body) and _is_check(body[-1])
 
 
 class _CellPlugin:
@@ -296,18 +288,9 @@ def _module(source: str) -> ModuleType:
 
 def _compiled(source: str, filename: str) -> CodeType:
     tree = ast.parse(source, filename)
-    tree.body = [node for node in tree.body if not _is_check(node)]
+    tree.body = [node for node in tree.body if not is_check(node)]
     rewrite_asserts(tree, source.encode())
     return compile(tree, filename, "exec", dont_inherit=True)
-
-
-def _is_check(node: ast.stmt) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Call)
-        and isinstance(node.value.func, ast.Name)
-        and node.value.func.id == "check"
-    )
 
 
 def _pytest_main(plugin: _CellPlugin) -> int:

@@ -41,6 +41,9 @@ class AutogradeApplication(AutogradeApp):
     sandbox = Unicode("", help="How student code is shut in: full, partial, none. Default: course.yml's.").tag(
         config=True
     )
+    isolated = Bool(
+        True, help="Judge grade cells of tests for `student` in a process of their own, where they cannot be forged."
+    ).tag(config=True)
     lock_wait_s = Float(60.0, help="How many seconds to wait for a gradebook that is in use.").tag(config=True)
     json_lines = Bool(False, help="Print one line of JSON a submission on stdout.").tag(config=True)
     dry_run = Bool(False, help="Say what would be graded and why; grade nothing.").tag(config=True)
@@ -81,7 +84,7 @@ class AutogradeApplication(AutogradeApp):
     def _grade(self) -> int:
         folder, assignment = CourseFolder(self), self.coursedir.assignment_id
         place = placement(folder, assignment, gpu=has_gpu())
-        terms = terms_for(folder, assignment, place, sandbox=self.sandbox, isolated=False)
+        terms = terms_for(folder, assignment, place, sandbox=self.sandbox, isolated=self.isolated)
         force = folder.converter.force
         if self.dry_run:
             return self._tell(plan(folder, assignment, terms, force=force))

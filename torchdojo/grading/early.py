@@ -55,9 +55,10 @@ def preload_of(notebooks: Iterable[Path]) -> tuple[str, ...]:
 
 def open_pool(workers: int, preload: Sequence[str], jobs: int, memory_mib: int) -> Pool:
     """Warm kernels on this machine; `workers` 0 is as many as cores and memory allow."""
+    from torchdojo.isolation.judge import MODULES, runner_of
     from torchdojo.kernels.pool import Pool, auto_workers
 
-    return Pool(workers or min(auto_workers(memory_mib), max(jobs, 1)), preload, jobs)
+    return Pool(workers or min(auto_workers(memory_mib), max(jobs, 1)), (*preload, *MODULES), jobs, runner_of)
 
 
 def _value(name: str, arguments: Sequence[str]) -> str:

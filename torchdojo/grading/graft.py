@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-import functools
 import platform
 from dataclasses import dataclass, field
 from typing import Any
 
 from nbformat import from_dict
 
+from torchdojo.grade_cell import check_points
 from torchdojo.grading.status import SlowCell
 from torchdojo.kernels.job import CellResult, Result
 
@@ -40,6 +39,7 @@ class Grafted:
     not_run: list[str] = field(default_factory=list)  # grade ids of graded code cells that never ran
     stopped: list[str] = field(default_factory=list)  # sentences of the limits that stopped cells
     judged_in_kernel: list[str] = field(default_factory=list)
+    faults: dict[str, str] = field(default_factory=dict)  # grade id: why no checker could judge it
     slowest: SlowCell | None = None
 
 
@@ -68,10 +68,12 @@ def _graft_cell(cell: Any, index: int, came: CellResult | None, grafted: Grafted
         pass
     elif any(output.get("ename") == NOT_RUN for output in cell.outputs):
         grafted.not_run.append(name)
-    elif ends_in_check(cell.source):
+    elif check_points(cell.source) is not None:
         _stderr_costs_nothing(cell)
     if came is None:
         return
+    if came.fault:
+        grafted.faults[name] = came.fault
     if graded and came.judged_in_kernel:
         grafted.judged_in_kernel.append(name)
     if came.stop is not None:
@@ -83,23 +85,6 @@ def _graft_cell(cell: Any, index: int, came: CellResult | None, grafted: Grafted
 def _should_have_run(cell: Any) -> bool:
     """Empty cells and those tagged so are left out by runners, as by nbclient."""
     return bool(cell.source.strip()) and "skip-execution" not in cell.metadata.get("tags", [])
-
-
-@functools.lru_cache(maxsize=256)  # a class has the same tests
-def ends_in_check(source: str) -> bool:
-    """Whether a grade cell's last line is `check(points=…)`: then its value is the word, and stderr costs nothing."""
-    try:
-        body = ast.parse(source).body
-    except SyntaxError:  # also IPython's own magics: not a cell of ours
-        return False
-    last = body[-1] if body else None
-    return (
-        isinstance(last, ast.Expr)
-        and isinstance(last.value, ast.Call)
-        and isinstance(last.value.func, ast.Name)
-        and last.value.func.id == "check"
-        and any(keyword.arg == "points" for keyword in last.value.keywords)
-    )
 
 
 def _stderr_costs_nothing(cell: Any) -> None:

@@ -106,7 +106,7 @@ def _judge(
             sentence = sentence or f"{notebook.name}.ipynb, {grafted.stopped[0]}"
         judged = _Judged(notebook, result, grafted, status, sentence)
     why = result.sentence if result is not None else ""
-    judged.open_cells = dict.fromkeys(judged.grafted.not_run, f"did not run ({why})")
+    judged.open_cells = dict.fromkeys(judged.grafted.not_run, f"did not run ({why})") | judged.grafted.faults
     judged.open_cells |= dict.fromkeys(notebook.repairs.ambiguous, "is answered in two ways")
     judged.resources = resources_for(
         folder, prepared.submission, notebook.name, NewFolder(folder, prepared.submission).path

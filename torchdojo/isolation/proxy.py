@@ -35,12 +35,14 @@ class RemoteStudent:
     Args:
         connect: called by this class for a socket to a process that serves the learner's namespace: at first use, and
             again after one died or was stuck, so that one crash costs one test.
-        call_timeout_s: seconds one question may take.
+        budget_s: seconds that all questions together may take, from now on. One question may take half of what is
+            left, so that what hangs costs its own test and the tests after it still get an answer.
     """
 
-    def __init__(self, connect: Callable[[], socket.socket], *, call_timeout_s: float) -> None:
+    def __init__(self, connect: Callable[[], socket.socket], *, budget_s: float) -> None:
         self._connect = connect
-        self._call_timeout_s = call_timeout_s
+        self._budget_s = budget_s
+        self._until_s = time.monotonic() + budget_s
         self._sock: socket.socket | None = None
         self._generation = 0
         self._seed = 0
@@ -72,22 +74,35 @@ class RemoteStudent:
             self._sock = None
 
     def _ask(self, operation: str, *arguments: Any) -> Any:
+        question = cloudpickle.dumps((operation, arguments))
+        left_s = self._until_s - time.monotonic()
+        if left_s <= 0:
+            self.close()
+            raise StudentStuck(f"Your code had used up the {self._budget_s:g} s that all tests of a cell may take.")
         if self._sock is None:
-            self._sock = self._connect()
-            self._generation += 1
+            self._sock = self._connected()
             if operation != "seed":
                 self._ask("seed", self._seed)
+        deadline = time.monotonic() + left_s / 2
         try:
-            wire.send(self._sock, cloudpickle.dumps((operation, arguments)))
-            deadline = time.monotonic() + self._call_timeout_s
+            wire.send(self._sock, question, deadline)
             data = wire.receive(self._sock, max_bytes=MAX_BYTES, deadline=deadline)
         except wire.Gone as gone:
             self.close()
-            raise StudentDied(f"The process that runs your code ended: {gone}") from None
+            raise StudentDied(f"The process that runs your code ended ({gone}).") from None
         except wire.Late:
             self.close()
-            raise StudentStuck(f"Your code did not answer within {self._call_timeout_s:g} s.") from None
+            raise StudentStuck(
+                f"Your code did not answer within {left_s / 2:.0f} s, half of what was left of {self._budget_s:g} s."
+            ) from None
         return self._understood(data)
+
+    def _connected(self) -> socket.socket:
+        self._generation += 1
+        try:
+            return self._connect()
+        except OSError as error:
+            raise StudentDied(f"The process that runs your code has ended ({error.strerror}).") from None
 
     def _understood(self, data: bytes) -> Any:
         try:

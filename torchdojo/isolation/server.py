@@ -45,15 +45,23 @@ def serve(sock: socket.socket, student: NamespaceStudent) -> None:
         wire.send(sock, _answer(operation, arguments, student))
 
 
+def host_kernel(shell: Any, descriptors: list[int]) -> None:
+    """Host the names of a kernel, until the checker hangs up. Called in a kernel, see `drive.Kernel.start_turn`."""
+    control = socket.socket(fileno=descriptors[0])
+    with control:
+        host(control, NamespaceStudent(shell.user_ns))
+
+
 def host(control: socket.socket, student: NamespaceStudent) -> None:
     """Serve `student` from a fork of this process for each socket that comes over `control`, until it is closed.
 
     A fork, so that the next test finds the learner's code as it was when the last one crashed or hung.
     """
-    children: list[int] = []
+    child = 0
     try:
         while True:
             message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+            _end(child)  # a checker asks one process at a time: it has given up on this one
             if not message:
                 return
             child = os.fork()
@@ -64,13 +72,16 @@ def host(control: socket.socket, student: NamespaceStudent) -> None:
                     serve(socket.socket(fileno=descriptors[0]), student)
                 os._exit(0)
             os.close(descriptors[0])
-            children.append(child)
     finally:
-        for child in children:
-            with suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-            with suppress(ChildProcessError):
-                os.waitpid(child, 0)
+        _end(child)
+
+
+def _end(child: int) -> None:
+    if child:
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            os.waitpid(child, 0)
 
 
 def _silence() -> None:

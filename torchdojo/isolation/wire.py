@@ -17,12 +17,14 @@ class Late(Exception):
     """The other side did not answer in time."""
 
 
-def send(sock: socket.socket, data: bytes) -> None:
-    """Send one frame. Raises Gone when the other side is not there."""
+def send(sock: socket.socket, data: bytes, deadline: float | None = None) -> None:
+    """Send one frame, before `deadline` (time.monotonic). Raises Gone or Late."""
     try:
-        sock.settimeout(None)
-        sock.sendall(_LENGTH.pack(len(data)))
-        sock.sendall(data)
+        for part in (_LENGTH.pack(len(data)), data):
+            sock.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0.001))
+            sock.sendall(part)
+    except TimeoutError:
+        raise Late from None
     except OSError as error:
         raise Gone(str(error)) from None
 

@@ -67,22 +67,28 @@ class Kernel:
         self.pid = self._lines.pid
 
     def start_turn(
-        self, index: int, command: Mapping[str, Any], until_s: float, descriptors: Sequence[int] = ()
+        self,
+        index: int,
+        command: Mapping[str, Any],
+        until_s: float,
+        descriptors: Sequence[int] = (),
+        cell_timeout_s: float | None = None,
     ) -> Turn:
         """Have the kernel do something, as the cell at `index`; `until_s` is when the notebook's time is over.
 
         Commands: {"do": "cell", "code": …}; {"do": "call", "function": "module:name", "arguments": {…}}, which calls
-        name(shell, descriptors, **arguments) there.
+        name(shell, descriptors, **arguments) there. `cell_timeout_s` takes the place of the limit of that name.
         """
         now = time.monotonic()
-        cell_until_s = now + self._limits.cell_timeout_s
+        allowed_s = self._limits.cell_timeout_s if cell_timeout_s is None else cell_timeout_s
+        cell_until_s = now + allowed_s
         notebook = until_s < cell_until_s
         self.turn = turn = Turn(
             index=index,
             started_s=now,
             deadline_s=min(until_s, cell_until_s),
             limit="notebook_timeout_s" if notebook else "cell_timeout_s",
-            allowed_s=self._limits.notebook_timeout_s if notebook else self._limits.cell_timeout_s,
+            allowed_s=self._limits.notebook_timeout_s if notebook else allowed_s,
             left_bytes=max(self._left_bytes, _ALWAYS_LEFT),
         )
         self.outputs.begin(index)

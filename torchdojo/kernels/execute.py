@@ -14,15 +14,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from torchdojo.errors import OursError
 from torchdojo.kernels.birth import Birth
 from torchdojo.kernels.cells import CodeCell, Unreadable, code_cells
-from torchdojo.kernels.drive import Kernel, attend, show_end
-from torchdojo.kernels.job import CellResult, Job, JobStatus, Result
+from torchdojo.kernels.drive import Kernel, Turn, attend, show_end
+from torchdojo.kernels.job import CellResult, Job, JobStatus, Limits, Result
 from torchdojo.kernels.lines import KernelNotStarted
 from torchdojo.kernels.outputs import NotebookOutputs, error_output
 from torchdojo.kernels.sandbox import SandboxSpec
@@ -35,21 +35,23 @@ NewZygote = Callable[[Sequence[str]], Zygote]
 class Session:
     """One job at work: its folders, its kernel, what its cells put out. What a cell runner is given."""
 
-    def __init__(self, job: Job, zygote: Zygote, folder: Path) -> None:
+    def __init__(self, job: Job, zygote: Zygote, new_folder: Callable[[], Path]) -> None:
         self.job = job
         self.outputs = NotebookOutputs()
         self.until_s = time.monotonic() + job.limits.notebook_timeout_s
         self.cpu_s = 0.0
         self.why_gone = ""  # a sentence, once the kernel is gone
         self._zygote = zygote
-        self._folder = folder
-        _unpack(job.files, folder)
-        self.kernel = self._start()
+        self._new_folder = new_folder
+        self._folder = new_folder()
+        self._beside: Kernel | None = None
+        _unpack(job.files, self._folder)
+        self.kernel = self._start(self._folder, job.limits, self.outputs)
 
-    def _start(self) -> Kernel:
+    def _start(self, folder: Path, watched: Limits, outputs: NotebookOutputs) -> Kernel:
         job, limits = self.job, self.job.limits
         spec = SandboxSpec(
-            folder=str(self._folder),
+            folder=str(folder),
             level=job.sandbox,  # type: ignore[arg-type]  # it refuses what is no level
             read_only=job.read_only,
             environment=job.environment,
@@ -62,17 +64,38 @@ class Session:
             cuda=job.device == "cuda",
         )
         birth = Birth(spec.to_plain(), job.device, job.gpu_share, job.threads, job.seed)
-        return Kernel(self._zygote, birth, limits, self.outputs)
+        return Kernel(self._zygote, birth, watched, outputs)
+
+    def kernel_beside(self) -> Kernel:
+        """A second kernel of the job, in a folder and sandbox of its own, where no cell runs. The same at each call.
+
+        What it puts out is nobody's. Time is its only limit: the first kernel's look at the whole job already.
+        """
+        if self._beside is None or self._beside.gone:
+            self._let_go_beside()
+            times = Limits(self.job.limits.cell_timeout_s, self.job.limits.notebook_timeout_s, 0, 0, 0, 0)
+            self._beside = self._start(self._new_folder(), times, NotebookOutputs())
+        return self._beside
+
+    def _let_go_beside(self) -> None:
+        if self._beside is not None:
+            self._beside.close()
+            self._beside = None
 
     def restart_kernel(self) -> None:
         """Another kernel in the place of this one, in the same folder; nothing has run in it."""
         self.end_kernel()
         self.why_gone = ""
-        self.kernel = self._start()
+        self.kernel = self._start(self._folder, self.job.limits, self.outputs)
+
+    def close(self) -> None:
+        """Let go of the kernels; their processes are the zygote's to end."""
+        self.kernel.close()
+        self._let_go_beside()
 
     def end_kernel(self) -> Ended:
-        """End the kernel and all that it started."""
-        self.kernel.close()
+        """End the kernel, the one beside it, and all that they started."""
+        self.close()
         ended = self._zygote.end()
         self.cpu_s += ended.cpu_s
         return ended
@@ -98,15 +121,27 @@ def run_in_kernel(session: Session, cell: CodeCell) -> CellResult:
         attend([kernel])
     died = ""
     if kernel.gone:
-        died = _how_it_died(session.end_kernel())
-        session.why_gone = turn.stop.sentence if turn.stop else died
+        died = session.why_gone = end_of_kernel(session, turn)
     elif turn.stop is not None and turn.stop.limit == "notebook_timeout_s":
         session.why_gone = turn.stop.sentence
     show_end(outputs, turn, died)
     return CellResult(cell.index, seconds=turn.seconds, stop=turn.stop)
 
 
+def end_of_kernel(session: Session, turn: Turn | None) -> str:
+    """Clear away a kernel that is gone, and say how it ended: by the limit that stopped `turn`, or by itself."""
+    died = _how_it_died(session.end_kernel())
+    return turn.stop.sentence if turn is not None and turn.stop else died
+
+
 def run_everything_in_kernel(session: Session, cell: CodeCell) -> CellRunner:
+    """Refuses a job with cells that the kernel must not see.
+
+    Raises:
+        OursError
+    """
+    if session.job.isolated:
+        raise OursError("This job's grade cells are for a checker, and this runner has none. Give it `runner_of`.")
     return run_in_kernel
 
 
@@ -142,15 +177,15 @@ class Runner:
             at_fault = False
             try:
                 zygote = self._zygote_for(job)
-                with _folder_of_a_job() as folder:
-                    session = Session(job, zygote, folder)
+                with ExitStack() as folders:
+                    session = Session(job, zygote, lambda: folders.enter_context(_folder_of_a_job()))
                     at_fault = True  # from here on it is the notebook's doing
                     return self._run(session, cells)
             except ZygoteDied as error:
                 self._let_go()
                 last = error
             except KernelNotStarted as error:
-                zygote.end()
+                self._let_go()
                 return Result(job.key, JobStatus.OURS, sentence=f"The kernel did not start: {error}")
             if self._stopped:
                 return Result(job.key, JobStatus.OURS, sentence=_STOPPED)
@@ -166,7 +201,7 @@ class Runner:
             self._let_go()  # and with it the kernel, which is still running
             raise
         finally:
-            session.kernel.close()
+            session.close()
         if not session.kernel.gone:
             try:
                 session.end_kernel()

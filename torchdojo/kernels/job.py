@@ -25,7 +25,7 @@ class Job:
 
     `notebook` is the prepared `.ipynb` (UTF-8 JSON); `files` lie beside it, as (relative path, content).
     `device` is "cpu" or "cuda"; `gpu_share` is how much of the GPU's memory torch may take, 1.0 all.
-    `isolated` jobs run grade cells that use `student` in a checker, never in the kernel.
+    `isolated` are the grade cells that a checker judges and the kernel never sees: (index among all cells, points).
     `preload` names the modules that the assignment imports, so that they are imported once for all jobs.
     `sandbox` is a level of `sandbox.LEVELS`; `read_only` are the folders of data that a cell may read in one.
     `environment` is added to what a kernel sees; otherwise it sees little of the runner's.
@@ -43,7 +43,7 @@ class Job:
     environment: tuple[tuple[str, str], ...] = ()
     sandbox: str = "none"
     read_only: tuple[str, ...] = ()
-    isolated: bool = False
+    isolated: tuple[tuple[int, float], ...] = ()
 
 
 class JobStatus(enum.StrEnum):
@@ -76,6 +76,7 @@ class CellResult:
     seconds: float = 0.0
     stop: Stop | None = None
     judged_in_kernel: bool = True  # False: a checker ran its tests
+    fault: str = ""  # a checker could not judge it, by no fault of the student's: why
 
 
 @dataclass(frozen=True, slots=True)

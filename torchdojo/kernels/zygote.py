@@ -38,8 +38,8 @@ class Server:
         self._pid = os.getpid()
         self._parent = os.getppid()
         self._branches: set[int] = set()
-        self._job = 0
-        self._folder: str | None = None
+        self._kernels: list[int] = []  # of the job: the student's first, then a checker's if there is one
+        self._folders: list[str] = []
         self._prepared: dict[str, Any] = {}
 
     def serve(self) -> NoReturn:
@@ -82,8 +82,8 @@ class Server:
         if pid == 0:
             self._requests.close()
             become_kernel(self._kernel, birth, descriptors, self._pid)
-        self._job = pid
-        self._folder = birth.sandbox["folder"]
+        self._kernels.append(pid)
+        self._folders.append(birth.sandbox["folder"])
         return {"pid": pid}
 
     def _do_branch(self, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
@@ -99,11 +99,10 @@ class Server:
         return {"pid": pid}
 
     def _do_end(self, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
-        """Kill the job and whatever it left behind; say how its kernel ended and what CPU all of it used."""
+        """Kill the job and whatever it left behind; say how its first kernel ended and what CPU all of it used."""
         ended, usage_s, left = self._kill(keep=self._branches)
-        status = ended.get(self._job)
-        self._job = 0
-        self._folder = None  # the runner removes it
+        status = ended.get(self._kernels[0]) if self._kernels else None
+        self._kernels, self._folders = [], []  # the runner removes the folders
         return {
             "signal": os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else 0,
             "exit": os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None,
@@ -116,12 +115,12 @@ class Server:
         ended: dict[int, int] = {}
         usage_s = 0.0
         until_s = time.monotonic() + KILL_WITHIN_S
-        if self._job:
+        for kernel in self._kernels:
             with suppress(ProcessLookupError):
-                os.kill(self._job, signal.SIGKILL)
+                os.kill(kernel, signal.SIGKILL)
         while True:
             try:
-                pid, status, usage = os.wait4(-1, 0 if self._job and self._job not in ended else os.WNOHANG)
+                pid, status, usage = os.wait4(-1, os.WNOHANG if ended.keys() >= set(self._kernels) else 0)
             except ChildProcessError:  # exact: as subreaper, no child means nothing below at all
                 return ended, usage_s, False
             if pid:
@@ -139,8 +138,8 @@ class Server:
     def _leave(self) -> NoReturn:
         """End, and everything below with it; clear away what a runner that was killed could not."""
         self._kill(keep=set())
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
         os._exit(0)
 
 

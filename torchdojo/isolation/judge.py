@@ -1,0 +1,145 @@
+"""Judges grade cells outside the student's process: what a `Runner` is given as `runner_of` to do so.
+
+Two kernels of one job: the student's, where cells run and which answers questions, and one beside it, the checker,
+where only the tests of grade cells run. Points come from the checker; nothing that the student's kernel puts out
+meanwhile is kept.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from torchdojo.checks import CheckReport, Place, TestOutcome, Verdict
+from torchdojo.checks.outcome import score
+from torchdojo.checks.table import as_html, as_text
+from torchdojo.isolation.redact import without_hidden
+from torchdojo.kernels import watch
+from torchdojo.kernels.cells import CodeCell
+from torchdojo.kernels.drive import Kernel, Turn, attend
+from torchdojo.kernels.execute import CellRunner, Session, end_of_kernel, run_in_kernel
+from torchdojo.kernels.job import CellResult, Stop
+
+TESTS_OWN_S = 60.0  # what tests may take beside the student's code: they compute what they compare with
+_HANG_UP_S = 5.0
+
+# What a zygote imports for it.
+MODULES = ("torchdojo.isolation.checker", "torchdojo.isolation.server")
+
+
+def runner_of(session: Session, cell: CodeCell) -> CellRunner:
+    """Grade cells that the job names go to a checker, all others to the kernel. Called by a `Runner` for each cell."""
+    return judge if cell.index in dict(session.job.isolated) else run_in_kernel
+
+
+def judge(session: Session, cell: CodeCell) -> CellResult:
+    """Run the tests of a grade cell in the checker, against the student's kernel as it is now.
+
+    Raises:
+        ZygoteDied, KernelNotStarted
+    """
+    if session.why_gone:
+        return run_in_kernel(session, cell)  # which says that it cannot
+    points = dict(session.job.isolated)[cell.index]
+    start_s = time.monotonic()
+    budget_s = max(min(session.job.limits.cell_timeout_s, session.until_s - start_s), 1.0)
+    checker = session.kernel_beside()
+    turn = _ask(session.kernel, checker, cell, points, session.job.seed, budget_s)
+    if session.kernel.gone:
+        session.why_gone = end_of_kernel(session, session.kernel.turn)
+    seconds = time.monotonic() - start_s
+    if not turn.reply or not turn.reply.get("tests"):
+        why = turn.stop.sentence if turn.stop else "the process that runs the tests ended before the first of them"
+        return CellResult(cell.index, seconds=seconds, judged_in_kernel=False, fault=f"could not be judged: {why}")
+    report = without_hidden(_report(turn.reply, points), cell.source)
+    faulty = next((each for each in report.outcomes if each.verdict is Verdict.GRADER_FAILED), None)
+    return CellResult(
+        cell.index,
+        outputs=outputs_of(report),
+        seconds=seconds,
+        stop=_stop(report, session.job.limits.cell_timeout_s),
+        judged_in_kernel=False,
+        fault=f"could not be judged: {faulty.name} itself failed ({faulty.message})" if faulty else "",
+    )
+
+
+def _ask(student: Kernel, checker: Kernel, cell: CodeCell, points: float, seed: int, budget_s: float) -> Turn:
+    """The checker's turn, at its end. The student's kernel hosts until the checker hangs up."""
+    for_checker, for_student = socket.socketpair()
+    with for_checker, for_student:
+        patience_s = budget_s + TESTS_OWN_S
+        until_s = time.monotonic() + patience_s
+        host = {"do": "call", "function": "torchdojo.isolation.server:host_kernel", "arguments": {}}
+        hosting = student.start_turn(
+            cell.index, host, until_s + _HANG_UP_S, [for_student.fileno()], patience_s + _HANG_UP_S
+        )
+        arguments = {"source": cell.source, "points": points, "seed": seed, "budget_s": budget_s}
+        check = {"do": "call", "function": "torchdojo.isolation.checker:check_in_kernel", "arguments": arguments}
+        turn = checker.start_turn(cell.index, check, until_s, [for_checker.fileno()], patience_s)
+    while not turn.done:
+        attend([checker] if student.gone else [checker, student])
+    if not turn.reply or not turn.reply.get("done"):
+        checker.kill()  # what it still does is of no use, and its end is what the student's kernel waits for
+    hosting.deadline_s = min(hosting.deadline_s, time.monotonic() + _HANG_UP_S)
+    while not hosting.done:
+        attend([student])
+    return turn
+
+
+# ------------------------------------------------------------------------------------------- what came of it
+
+
+def _report(reply: Mapping[str, Any], points: float) -> CheckReport:
+    """The checker's word as records. Tests that it did not come to the end of count as not passed."""
+    outcomes = {each["name"]: _outcome(each) for each in reply["outcomes"]}
+    for name in reply["tests"]:
+        if name in outcomes:
+            continue
+        if name == reply["current"]:
+            message = "What your code gave back kept this test busy until it was stopped."
+            outcomes[name] = TestOutcome(name, _title(name), Verdict.WRONG, message=message)
+        elif not reply["done"]:
+            message = "It did not run: the test before it did not come to an end."
+            outcomes[name] = TestOutcome(name, _title(name), Verdict.SKIPPED, message=message)
+    in_order = [outcomes.pop(name) for name in reply["tests"] if name in outcomes]
+    ordered = (*in_order, *outcomes.values())
+    return CheckReport(score(points, ordered), points, ordered)
+
+
+def _title(name: str) -> str:
+    return name.removeprefix("test_").replace("_", " ")
+
+
+def _outcome(fields: Mapping[str, Any]) -> TestOutcome:
+    place = fields["place"]
+    return TestOutcome(
+        **{
+            **fields,
+            "verdict": Verdict(fields["verdict"]),
+            "place": Place(**place) if place else None,
+            "cases": tuple(fields["cases"]),
+        }
+    )
+
+
+def outputs_of(report: CheckReport) -> tuple[dict[str, Any], ...]:
+    """What `check` shows and returns in a kernel, as outputs of a cell."""
+    table = {"text/html": as_html(report), "text/plain": as_text(report)}
+    value = {"text/plain": repr(float(report.points))}
+    return (
+        {"output_type": "display_data", "data": table, "metadata": {}},
+        {"output_type": "execute_result", "data": value, "metadata": {}, "execution_count": None},
+    )
+
+
+def _stop(report: CheckReport, allowed_s: float) -> Stop | None:
+    stuck: Sequence[TestOutcome] = [each for each in report.outcomes if each.exception == "StudentStuck"]
+    if not stuck:
+        return None
+    return replace(watch.stop("cell_timeout_s", allowed_s, allowed_s), sentence=f"{stuck[0].name}: {stuck[0].message}")
+
+
+__all__ = ["MODULES", "judge", "outputs_of", "runner_of"]

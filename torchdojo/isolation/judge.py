@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,8 +35,12 @@ def runner_of(session: Session, cell: CodeCell) -> CellRunner:
     return judge if cell.index in dict(session.job.isolated) else run_in_kernel
 
 
-def judge(session: Session, cell: CodeCell) -> CellResult:
+def judge(
+    session: Session, cell: CodeCell, on_report: Callable[[CheckReport], None] | None = None
+) -> CellResult:
     """Run the tests of a grade cell in the checker, against the student's kernel as it is now.
+
+    `on_report` is called once with what the outputs show, for who wants it as records; not where nothing was judged.
 
     Raises:
         ZygoteDied, KernelNotStarted
@@ -55,6 +59,8 @@ def judge(session: Session, cell: CodeCell) -> CellResult:
         why = turn.stop.sentence if turn.stop else "the process that runs the tests ended before the first of them"
         return CellResult(cell.index, seconds=seconds, judged_in_kernel=False, fault=f"could not be judged: {why}")
     report = without_hidden(_report(turn.reply, points), cell.source)
+    if on_report is not None:
+        on_report(report)
     faulty = next((each for each in report.outcomes if each.verdict is Verdict.GRADER_FAILED), None)
     return CellResult(
         cell.index,

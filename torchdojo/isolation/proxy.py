@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
-import cloudpickle
-
 from torchdojo.checks import NotAttempted, Place, StudentLost
 from torchdojo.isolation import wire
+from torchdojo.isolation.sending import pickled
 from torchdojo.isolation.server import resolve
 from torchdojo.isolation.values import MAX_BYTES, HandleInfo, Malformed, NotAValue, decode
 
@@ -45,7 +44,7 @@ class RemoteStudent:
         self._until_s = time.monotonic() + budget_s
         self._sock: socket.socket | None = None
         self._generation = 0
-        self._seed = 0
+        self._seed, self._seeded = 0, False  # it travels with the next question
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -59,9 +58,7 @@ class RemoteStudent:
         return self._ask("run", probe, args)
 
     def seed(self, seed: int) -> None:
-        self._seed = seed
-        if self._sock is not None:
-            self._ask("seed", seed)
+        self._seed, self._seeded = seed, False
 
     def place_of(self, error: BaseException, traceback: TracebackType | None) -> Place | None:
         place = getattr(error, "_torchdojo_place", None)
@@ -74,18 +71,19 @@ class RemoteStudent:
             self._sock = None
 
     def _ask(self, operation: str, *arguments: Any) -> Any:
-        question = cloudpickle.dumps((operation, arguments))
+        if self._sock is None:
+            self._seeded = False
+        question = pickled((operation, arguments, None if self._seeded else self._seed))
         left_s = self._until_s - time.monotonic()
         if left_s <= 0:
             self.close()
             raise StudentStuck(f"Your code had used up the {self._budget_s:g} s that all tests of a cell may take.")
         if self._sock is None:
             self._sock = self._connected()
-            if operation != "seed":
-                self._ask("seed", self._seed)
         deadline = time.monotonic() + left_s / 2
         try:
             wire.send(self._sock, question, deadline)
+            self._seeded = True
             data = wire.receive(self._sock, max_bytes=MAX_BYTES, deadline=deadline)
         except wire.Gone as gone:
             self.close()

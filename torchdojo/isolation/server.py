@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Any
 
 from torchdojo.checks import NamespaceStudent, NotAttempted, Place
-from torchdojo.checks.seeds import seed_everything
 from torchdojo.isolation import wire
 from torchdojo.isolation.values import HandleInfo, NotAValue, encode
 
@@ -30,18 +29,20 @@ def resolve(number: int) -> Any:
 def serve(sock: socket.socket, student: NamespaceStudent) -> None:
     """Answer questions until the checker closes its end.
 
-    A question is a pickle of (operation, arguments): trusted to untrusted, so pickle may be used this way round.
+    A question is a pickle of (operation, arguments, seed): trusted to untrusted, so pickle may be used this way round.
     An answer is a frame that `values.decode` reads.
     """
     _objects.clear()
     while True:
         try:
-            operation, arguments = pickle.loads(wire.receive(sock, max_bytes=2**33))
+            operation, arguments, seed = pickle.loads(wire.receive(sock, max_bytes=2**33))
         except wire.Gone:
             return
         except Exception as error:  # a class of the test's that cannot be built here
             wire.send(sock, _error(error, error.__traceback__, student))
             continue
+        if seed is not None:  # the first question of a test
+            student.seed(seed)
         wire.send(sock, _answer(operation, arguments, student))
 
 
@@ -130,7 +131,6 @@ _OPERATIONS: dict[str, Any] = {
     "iter": lambda _, owner: _Kept(iter(owner)),
     "next": lambda _, iterator: next(iterator.inner),
     "run": lambda _, probe, args: probe(*args),
-    "seed": lambda _, seed: seed_everything(seed),
 }
 
 

@@ -135,12 +135,25 @@ def _tensor(tensor: Any) -> Any:
     name = str(tensor.dtype).removeprefix("torch.")
     if tensor.layout is not torch.strided or name not in _DTYPES or tensor.is_nested:
         raise NotAValue(f"a tensor of layout {tensor.layout} and dtype {name}")
-    plain = tensor.detach()
-    data = b""
-    if tensor.device.type != "meta":
-        plain = plain.resolve_conj().resolve_neg().cpu().contiguous()
-        data = plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b""
+    data = b"" if tensor.device.type == "meta" else raw_bytes(tensor)
     return _ext(_TENSOR, [name, str(tensor.device), list(tensor.shape), bool(tensor.requires_grad), data])
+
+
+def raw_bytes(tensor: Any) -> bytes:
+    """The elements of a strided tensor of any shape, in row-major order, as they lie in memory."""
+    import torch
+
+    plain = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
+    return plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b""
+
+
+def tensor_of(name: str, shape: tuple[int, ...], requires_grad: bool, data: bytes) -> Any:
+    """The tensor on the CPU of the dtype `name`, with a memory of its own; the way back of `raw_bytes`."""
+    import torch
+
+    dtype = getattr(torch, name)
+    tensor = torch.frombuffer(bytearray(data), dtype=dtype).reshape(shape) if data else torch.empty(shape, dtype=dtype)
+    return tensor.requires_grad_(requires_grad)
 
 
 def _ext(code: int, content: Any) -> Any:
@@ -253,17 +266,16 @@ class _Decoder:
             return torch.empty(shape, dtype=dtype, device="meta")
         if math.prod(shape) * dtype.itemsize != len(data):
             raise Malformed(f"a tensor of shape {shape} with {len(data)} bytes")
-        tensor = torch.empty(shape, dtype=dtype)
-        if data:
-            if name == "bool" and max(data) > 1:
-                raise Malformed("a bool that is neither")
-            tensor = torch.frombuffer(bytearray(data), dtype=dtype).reshape(shape)
-        return tensor.requires_grad_(requires_grad and (dtype.is_floating_point or dtype.is_complex))
+        if name == "bool" and data and max(data) > 1:
+            raise Malformed("a bool that is neither")
+        return tensor_of(name, shape, requires_grad and (dtype.is_floating_point or dtype.is_complex), data)
 
     def _array(self, content: Any) -> Any:
         import numpy
 
         dtype, shape, data = self._list(content)
+        if self._numpy_dtype(dtype).kind == "b" and data and max(data) > 1:
+            raise Malformed("a bool that is neither")
         return numpy.frombuffer(data, dtype=self._numpy_dtype(dtype)).reshape(self._shape(shape)).copy()
 
     def _scalar(self, content: Any) -> Any:

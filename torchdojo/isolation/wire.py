@@ -7,6 +7,7 @@ import struct
 import time
 
 _LENGTH = struct.Struct("<Q")
+_SMALL = 64 * 1024  # up to here a copy is cheaper than another call
 
 
 class Gone(Exception):
@@ -20,9 +21,13 @@ class Late(Exception):
 def send(sock: socket.socket, data: bytes, deadline: float | None = None) -> None:
     """Send one frame, before `deadline` (time.monotonic). Raises Gone or Late."""
     try:
-        for part in (_LENGTH.pack(len(data)), data):
-            sock.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0.001))
-            sock.sendall(part)
+        sock.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0.001))
+        head = _LENGTH.pack(len(data))
+        if len(data) <= _SMALL:
+            sock.sendall(head + data)
+        else:
+            sock.sendall(head)
+            sock.sendall(data)
     except TimeoutError:
         raise Late from None
     except OSError as error:

@@ -1,0 +1,1 @@
+"""What someone without a teacher uses. Knows no gradebook and writes to none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -17,8 +18,9 @@ from typing import Any, cast
 from torchdojo.authoring.guesser import ANSWERS, Guesser
 from torchdojo.authoring.scratch import defined_names, scratch_student
 from torchdojo.checks import CheckReport, NamespaceStudent, TestOutcome, Verdict, run_tests
+from torchdojo.checks.compiled import compile_tests, test_names
 from torchdojo.checks.outcome import score
-from torchdojo.checks.run import test_names
+from torchdojo.checks.session import OpenSession, in_session
 from torchdojo.isolation.checker import check_isolated
 from torchdojo.isolation.server import host
 from torchdojo.notebook import Exercise
@@ -135,12 +137,15 @@ def _child(trial: Trial, namespace: dict[str, Any], pipe: Connection) -> None:
 
 def _best_guess(trial: Trial) -> CheckReport:
     """The report of the guess that earns most. All in one process: a guess computes nothing that could go wrong."""
-    tries = [
-        run_tests(trial.exercise.tests, Guesser(answer, objects=objects), trial.exercise.points, seed=trial.seed)
-        for answer in ANSWERS.values()
-        for objects in (False, True)
-    ]
-    return max(tries, key=lambda report: report.points)
+    exercise = trial.exercise
+    code = compile_tests(exercise.tests)
+
+    def guess(session: OpenSession) -> Iterator[CheckReport]:
+        for answer, objects in itertools.product(ANSWERS.values(), (False, True)):
+            student = Guesser(answer, objects=objects)
+            yield session.run(exercise.tests, student, exercise.points, seed=trial.seed, code=code)
+
+    return in_session(lambda session: max(guess(session), key=lambda report: report.points))
 
 
 @contextmanager

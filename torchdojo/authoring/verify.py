@@ -14,7 +14,7 @@ from typing import Any
 from torchdojo.authoring.starter import starter
 from torchdojo.authoring.trial import Trial, TrialResult, run_trials
 from torchdojo.checks import Verdict
-from torchdojo.checks.run import test_names
+from torchdojo.checks.compiled import test_names
 from torchdojo.errors import AuthorError
 from torchdojo.kernels.preload import modules_in, one_thread, preload
 from torchdojo.notebook import Exercise, Notebook, read

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import functools
+import json
+import marshal
 import socket
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 from torchdojo.checks import CheckReport, TestOutcome, run_tests
-from torchdojo.checks.run import OutcomeHook, test_names
+from torchdojo.checks.compiled import test_names
+from torchdojo.checks.gathered import OutcomeHook
+from torchdojo.checks.session import OpenSession, in_session
+from torchdojo.isolation import wire
 from torchdojo.isolation.proxy import RemoteStudent
 
 
@@ -19,6 +27,7 @@ def check_isolated(
     seed: int = 0,
     budget_s: float = 60.0,
     on_outcome: OutcomeHook | None = None,
+    run: Callable[..., CheckReport] = run_tests,
 ) -> CheckReport:
     """Run the tests of a grade cell against the student's process at the other end of `control`.
 
@@ -29,6 +38,7 @@ def check_isolated(
         seed: random numbers start from it before each test, on both sides.
         budget_s: seconds that the student's code may take for all tests together.
         on_outcome: as in `run_tests`.
+        run: `run_tests`, or what does the same in a session that is open.
     """
 
     def connect() -> socket.socket:
@@ -39,32 +49,53 @@ def check_isolated(
 
     student = RemoteStudent(connect, budget_s=budget_s)
     try:
-        return run_tests(source, student, points, seed=seed, on_outcome=on_outcome)
+        return run(source, student, points, seed=seed, on_outcome=on_outcome)
     finally:
         student.close()
 
 
-def check_in_kernel(
-    shell: Any, descriptors: list[int], *, source: str, points: float, seed: int, budget_s: float
-) -> None:
-    """As `check_isolated`, told to a runner. Called in the kernel beside the student's, see `judge`.
+def serve_checks(shell: Any, descriptors: list[int]) -> None:
+    """Judge grade cells, one after the other, until the runner hangs up. Called in the kernel beside the student's.
 
-    Each reply takes the place of the one before: names of the tests, the one at work, outcomes so far, whether it is
-    done.
+    A request is a descriptor, the socket to the student's kernel, and a frame: JSON with `source`, `points`, `seed`,
+    `budget_s` and `code` (what `compile_tests` made of the source, marshalled, in base 64, or nothing). It comes from
+    the runner, which is trusted. A reply takes the place of the one before: names of the tests, the one at work,
+    outcomes so far, whether all are done.
     """
-    tests = test_names(source)
+    with socket.socket(fileno=descriptors[0]) as requests:
+        in_session(lambda session: _serve(session, requests, shell.kernel.outlet))
+
+
+def _serve(session: OpenSession, requests: socket.socket, outlet: Any) -> None:
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(requests, 1, 1)
+        if not message:
+            return
+        request = json.loads(wire.receive(requests, max_bytes=2**32))
+        with socket.socket(fileno=descriptors[0]) as control:
+            _check(session, request, control, outlet)
+
+
+def _check(session: OpenSession, request: dict[str, Any], control: socket.socket, outlet: Any) -> None:
+    source = request["source"]
+    code = marshal.loads(base64.b64decode(request["code"])) if request["code"] else None
+    tests = test_names(source) if code is not None else []
     outcomes: dict[str, TestOutcome] = {}
 
     def tell(current: str, outcome: TestOutcome | None, *, done: bool = False) -> None:
         if outcome is not None:
             outcomes[current] = outcome
         told = [asdict(each) for each in outcomes.values()]
-        reply = {"tests": tests, "current": current, "outcomes": told, "done": done}
-        shell.kernel.outlet.publish("execute_reply", reply)
+        outlet.publish("execute_reply", {"tests": tests, "current": current, "outcomes": told, "done": done})
 
-    with socket.socket(fileno=descriptors[0]) as control:
-        report = check_isolated(
-            source, points, control, seed=seed, budget_s=budget_s, on_outcome=lambda name, one: tell(name, one)
-        )
+    report = check_isolated(
+        source,
+        request["points"],
+        control,
+        seed=request["seed"],
+        budget_s=request["budget_s"],
+        on_outcome=tell,
+        run=functools.partial(session.run, code=code),
+    )
     outcomes = {each.name: each for each in report.outcomes}
     tell("", None, done=True)

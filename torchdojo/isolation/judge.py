@@ -7,19 +7,27 @@ meanwhile is kept.
 
 from __future__ import annotations
 
+import base64
+import functools
+import json
+import marshal
+import math
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from torchdojo.checks import CheckReport, Place, TestOutcome, Verdict
+from torchdojo.checks.compiled import compile_tests
 from torchdojo.checks.outcome import score
 from torchdojo.checks.table import as_html, as_text
+from torchdojo.isolation import wire
 from torchdojo.isolation.redact import without_hidden
 from torchdojo.kernels import watch
 from torchdojo.kernels.cells import CodeCell
-from torchdojo.kernels.drive import Kernel, Turn, attend
+from torchdojo.kernels.drive import Turn, attend
 from torchdojo.kernels.execute import CellRunner, Session, end_of_kernel, run_in_kernel
 from torchdojo.kernels.job import CellResult, Stop
 
@@ -35,9 +43,7 @@ def runner_of(session: Session, cell: CodeCell) -> CellRunner:
     return judge if cell.index in dict(session.job.isolated) else run_in_kernel
 
 
-def judge(
-    session: Session, cell: CodeCell, on_report: Callable[[CheckReport], None] | None = None
-) -> CellResult:
+def judge(session: Session, cell: CodeCell, on_report: Callable[[CheckReport], None] | None = None) -> CellResult:
     """Run the tests of a grade cell in the checker, against the student's kernel as it is now.
 
     `on_report` is called once with what the outputs show, for who wants it as records; not where nothing was judged.
@@ -50,12 +56,11 @@ def judge(
     points = dict(session.job.isolated)[cell.index]
     start_s = time.monotonic()
     budget_s = max(min(session.job.limits.cell_timeout_s, session.until_s - start_s), 1.0)
-    checker = session.kernel_beside()
-    turn = _ask(session.kernel, checker, cell, points, session.job.seed, budget_s)
+    turn = _ask(session, cell, points, budget_s)
     if session.kernel.gone:
         session.why_gone = end_of_kernel(session, session.kernel.turn)
     seconds = time.monotonic() - start_s
-    if not turn.reply or not turn.reply.get("tests"):
+    if not turn.reply or not (turn.reply.get("tests") or turn.reply.get("outcomes")):
         why = turn.stop.sentence if turn.stop else "the process that runs the tests ended before the first of them"
         return CellResult(cell.index, seconds=seconds, judged_in_kernel=False, fault=f"could not be judged: {why}")
     report = without_hidden(_report(turn.reply, points), cell.source)
@@ -68,31 +73,49 @@ def judge(
         seconds=seconds,
         stop=_stop(report, session.job.limits.cell_timeout_s),
         judged_in_kernel=False,
-        fault=f"could not be judged: {faulty.name} itself failed ({faulty.message})" if faulty else "",
+        fault=f"could not be judged: {faulty.name or faulty.title} itself failed ({faulty.message})" if faulty else "",
     )
 
 
-def _ask(student: Kernel, checker: Kernel, cell: CodeCell, points: float, seed: int, budget_s: float) -> Turn:
-    """The checker's turn, at its end. The student's kernel hosts until the checker hangs up."""
+def _ask(session: Session, cell: CodeCell, points: float, budget_s: float) -> Turn:
+    """The checker's turn, once it has judged the cell or ended. The student's kernel hosts until it hangs up."""
+    student, checker = session.kernel, session.beside("torchdojo.isolation.checker:serve_checks")
+    turn, patience_s = checker.turn, budget_s + TESTS_OWN_S
+    turn.reply, turn.allowed_s, turn.deadline_s = None, patience_s, time.monotonic() + patience_s
     for_checker, for_student = socket.socketpair()
     with for_checker, for_student:
-        patience_s = budget_s + TESTS_OWN_S
-        until_s = time.monotonic() + patience_s
         host = {"do": "call", "function": "torchdojo.isolation.server:host_kernel", "arguments": {}}
-        hosting = student.start_turn(
-            cell.index, host, until_s + _HANG_UP_S, [for_student.fileno()], patience_s + _HANG_UP_S
-        )
-        arguments = {"source": cell.source, "points": points, "seed": seed, "budget_s": budget_s}
-        check = {"do": "call", "function": "torchdojo.isolation.checker:check_in_kernel", "arguments": arguments}
-        turn = checker.start_turn(cell.index, check, until_s, [for_checker.fileno()], patience_s)
-    while not turn.done:
-        attend([checker] if student.gone else [checker, student])
-    if not turn.reply or not turn.reply.get("done"):
-        checker.kill()  # what it still does is of no use, and its end is what the student's kernel waits for
+        until_s = turn.deadline_s + _HANG_UP_S
+        hosting = student.start_turn(cell.index, host, until_s, [for_student.fileno()], patience_s + _HANG_UP_S)
+        request = {"source": cell.source, "points": points, "seed": session.job.seed, "budget_s": budget_s}
+        with suppress(OSError, wire.Gone):  # it ended: its turn will say so
+            socket.send_fds(checker.channel, [b"x"], [for_checker.fileno()])
+            wire.send(checker.channel, json.dumps({**request, "code": _compiled(cell.source)}).encode())
+    while not turn.done and not _done(turn):
+        attend([checker.kernel] if student.gone else [checker.kernel, student])
+    turn.deadline_s = math.inf
+    if not _done(turn):
+        checker.kernel.kill()  # so that the student's kernel hears of the end; the next cell gets another
     hosting.deadline_s = min(hosting.deadline_s, time.monotonic() + _HANG_UP_S)
     while not hosting.done:
         attend([student])
     return turn
+
+
+def _done(turn: Turn) -> bool:
+    return bool(turn.reply and turn.reply.get("done"))
+
+
+@functools.lru_cache(maxsize=256)  # a class has the same tests
+def _compiled(source: str) -> str:
+    """A cell's tests as marshalled code in base 64: compiled here, once, and not in a new process for every student.
+
+    Nothing where they are no Python; the checker says what is wrong with them.
+    """
+    try:
+        return base64.b64encode(marshal.dumps(compile_tests(source))).decode("ascii")
+    except (SyntaxError, ValueError):
+        return ""
 
 
 # ------------------------------------------------------------------------------------------- what came of it

@@ -6,16 +6,18 @@ Knows no database, no course folder and no nbgrader; any process on any Linux ma
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import shutil
 import signal
+import socket
 import stat
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from torchdojo.errors import OursError
@@ -28,8 +30,18 @@ from torchdojo.kernels.outputs import NotebookOutputs, error_output
 from torchdojo.kernels.sandbox import SandboxSpec
 from torchdojo.kernels.warm import Ended, Zygote, ZygoteDied
 
+_NO_LIMITS = Limits(math.inf, math.inf, 0, 0, 0, 0)
 _STOPPED = "Grading was stopped. Start it again to go on."
 NewZygote = Callable[[Sequence[str]], Zygote]
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A second kernel of a job, the only thing that it does, and our end of the channel to that."""
+
+    kernel: Kernel
+    turn: Turn
+    channel: socket.socket
 
 
 class Session:
@@ -44,7 +56,7 @@ class Session:
         self._zygote = zygote
         self._new_folder = new_folder
         self._folder = new_folder()
-        self._beside: Kernel | None = None
+        self._beside: Beside | None = None
         _unpack(job.files, self._folder)
         self.kernel = self._start(self._folder, job.limits, self.outputs)
 
@@ -66,20 +78,26 @@ class Session:
         birth = Birth(spec.to_plain(), job.device, job.gpu_share, job.threads, job.seed)
         return Kernel(self._zygote, birth, watched, outputs)
 
-    def kernel_beside(self) -> Kernel:
+    def beside(self, function: str) -> Beside:
         """A second kernel of the job, in a folder and sandbox of its own, where no cell runs. The same at each call.
 
-        What it puts out is nobody's. Time is its only limit: the first kernel's look at the whole job already.
+        All that it does is to call `function`, "module:name", with its end of a channel as descriptor. What it puts
+        out is nobody's, and it has no limit: the first kernel's are on the whole job, and time is the caller's.
         """
-        if self._beside is None or self._beside.gone:
+        if self._beside is None or self._beside.turn.done:
             self._let_go_beside()
-            times = Limits(self.job.limits.cell_timeout_s, self.job.limits.notebook_timeout_s, 0, 0, 0, 0)
-            self._beside = self._start(self._new_folder(), times, NotebookOutputs())
+            kernel = self._start(self._new_folder(), _NO_LIMITS, NotebookOutputs())
+            ours, theirs = socket.socketpair()
+            with theirs:
+                call = {"do": "call", "function": function, "arguments": {}}
+                turn = kernel.start_turn(0, call, math.inf, [theirs.fileno()])
+            self._beside = Beside(kernel, turn, ours)
         return self._beside
 
     def _let_go_beside(self) -> None:
         if self._beside is not None:
-            self._beside.close()
+            self._beside.channel.close()
+            self._beside.kernel.close()
             self._beside = None
 
     def restart_kernel(self) -> None:

@@ -10,6 +10,7 @@ import click
 
 # command -> what `torchdojo --help` says of it. The file is torchdojo/cli/<command>.py, its function `command`.
 COMMANDS = {
+    "check": "Judge your own notebook, the hidden tests too; for learning without a teacher.",
     "verify": "Judge the tests: right solutions pass, wrong ideas are caught.",
     "release": "Write what students get from what instructors wrote.",
     "autograde": "Grade what came in and changed since it was last graded.",

@@ -60,6 +60,7 @@ def preload(modules: Iterable[str]) -> list[str]:
             for name in _WITH_TORCH:
                 importlib.import_module(name)
             sys.modules["torch"].set_num_threads(1)
+            _walk_back_once(sys.modules["torch"])
     finally:
         warnings.showwarning = shown
     return missing
@@ -86,6 +87,17 @@ def warm_up(shell: Any) -> None:
         _draw_once()
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
+
+
+def _walk_back_once(torch: Any) -> None:
+    """Have autograd's engine count its devices now, while there are none.
+
+    Where no GPU can be used, torch 2.14 believes in eight of them after an export or a compilation, and then the first
+    `backward()` of a fork of that process may abort it ("Invalid thread pool", 46 of 60 times in a bare trial). With a
+    GPU it would start a thread here, and nothing may.
+    """
+    if not torch.cuda.is_available():
+        torch.ones(1, requires_grad=True).sum().backward()
 
 
 def _raise() -> float:

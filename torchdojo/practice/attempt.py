@@ -105,7 +105,7 @@ def read_learners(path: Path) -> list[CodeCell]:
     """
     try:
         content = path.read_bytes()
-        json.loads(content)
+        json.loads(content.decode("utf-8"))
         return code_cells(content)
     except OSError as error:
         raise BrokenNotebook(f"{path} cannot be read ({error.strerror}).") from error
@@ -126,7 +126,7 @@ def assemble(source: Source, learners: Sequence[CodeCell], asked: Sequence[Exerc
     """The learner's cells, in their order, with the source's tests of `asked` among them; up to the last of these.
 
     The learner's own grade cells are left out, changed or not. Tests stand where the learner's stood, and never before
-    the solution; where nothing of an exercise is found, at the end. Locked cells have the source's text, as when graded.
+    the solution; where nothing of an exercise is found, at the end. Locked cells have the source's text, as in grading.
     """
     by_grade_id = {exercise.grade_id: exercise for exercise in source.exercises}
     by_solution_id = {grade_id: exercise for exercise in source.exercises for grade_id in exercise.solution_ids}

@@ -46,14 +46,17 @@ class Door:
 
         Raises: OursError where it cannot be made, or others could reach into it.
         """
-        folder = runtime_folder()
+        folder = Path("$XDG_RUNTIME_DIR")
         try:
+            folder = runtime_folder()
             for part in (folder.parent, folder):
                 with suppress(FileExistsError):
                     os.mkdir(part, 0o700)
             self._fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError as error:
-            raise OursError(f"{folder}: no folder for the warm parent's socket ({error.strerror}). {_WITHOUT}") from None
+            raise OursError(
+                f"{folder}: no folder for the warm parent's socket ({error.strerror or error}). {_WITHOUT}"
+            ) from None
         found = os.fstat(self._fd)
         if found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
             os.close(self._fd)

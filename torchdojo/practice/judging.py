@@ -6,7 +6,7 @@ What is told are events, plain dicts that cross to the command line as JSON:
 - raised: `cell`, `exercise` (whose solution cell it is, or ""), `error`: a cell of the learner's, in one line
 - exercise: `exercise`, `points`, `max_points`, `outcomes`, `sentence` (why nothing was judged), `fault` (it is not the
   learner's), `text` (the table)
-- end: `following`, the exercise after those asked for, or ""; `note`
+- end: `following`, the exercise or assignment after those asked for, or ""; `note`
 - error: `sentence`, `status`; nothing comes after it
 """
 
@@ -44,6 +44,11 @@ class Judging:
         """Called by a `Runner` for each cell."""
         return self._run
 
+    def tell_warming(self) -> None:
+        """Tell that the wait is for a warm parent."""
+        sentence = f"warming up: importing what {self._prepared.assignment} needs, once"
+        self._tell({"event": "at", "sentence": sentence})
+
     def finish(self, result: Result) -> None:
         """Tell the rest.
 
@@ -58,14 +63,11 @@ class Judging:
 
     def _run(self, session: Session, code: CodeCell) -> CellResult:
         cell = self._prepared.cells[code.index]
-        where = f"cell {code.index + 1} of {len(self._prepared.cells)}: {cell.label}"
-        self._tell({"event": "at", "sentence": f"{'the tests of ' * cell.is_tests}{where}"})
+        what = f"{'the tests of ' * cell.is_tests}{cell.label}"
+        self._tell({"event": "at", "sentence": f"{self._prepared.assignment}: {what}"})
         was_gone = bool(session.why_gone)
         report: list[CheckReport] = []
-        if cell.is_tests:
-            result = judge(session, code, report.append)
-        else:
-            result = run_in_kernel(session, code)
+        result = judge(session, code, report.append) if cell.is_tests else run_in_kernel(session, code)
         if code.index not in self._told:
             self._told.add(code.index)
             if cell.is_tests and cell.exercise:

@@ -20,7 +20,7 @@ from torchdojo.grading.early import own_notebooks, preload_of
 from torchdojo.isolation.judge import MODULES
 from torchdojo.kernels.job import Job, Limits
 from torchdojo.kernels.sandbox_probe import SandboxReport, require
-from torchdojo.practice.attempt import Cell, Exercise, as_notebook, assemble, read_learners, read_source
+from torchdojo.practice.attempt import Cell, Exercise, Source, as_notebook, assemble, read_learners, read_source
 from torchdojo.practice.request import Request
 
 _SKIPPED_FOLDERS = {"__pycache__", ".ipynb_checkpoints"}
@@ -29,7 +29,7 @@ Probe = Callable[..., SandboxReport]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A check, ready to run. `cells[i]` is the job's cell i; `following` is the first exercise after those asked for."""
+    """A check, ready: `cells[i]` is the job's cell i. `following` is what comes after those asked for."""
 
     assignment: str
     cells: tuple[Cell, ...]
@@ -52,8 +52,6 @@ def prepare(request: Request, probe: Probe) -> Prepared:
     source = read_source(course.source_notebook(assignment))
     exercises = source.chosen(request.exercises)
     cells = assemble(source, read_learners(path), exercises)
-    names = [exercise.name for exercise in source.exercises]
-    after = names.index(exercises[-1].name) + 1 if exercises else 0
     device, note = _device(course, assignment)
     data = _data(course)
     sandbox: Any = request.sandbox or course.sandbox
@@ -71,7 +69,15 @@ def prepare(request: Request, probe: Probe) -> Prepared:
         read_only=data,
         isolated=tuple((i, c.exercise.points) for i, c in enumerate(cells) if c.is_tests and c.exercise),
     )
-    return Prepared(assignment.name, cells, exercises, next(iter(names[after:]), ""), job, note)
+    return Prepared(assignment.name, cells, exercises, _following(course, assignment, source, exercises), job, note)
+
+
+def _following(course: Course, assignment: Assignment, source: Source, exercises: Sequence[Exercise]) -> str:
+    """The exercise after the last of `exercises`, or the assignment after this one, or ""."""
+    after = source.exercises.index(exercises[-1]) + 1 if exercises else 0
+    names = [exercise.name for exercise in source.exercises[after:]]
+    names += [later.name for later in course.assignments[course.assignments.index(assignment) + 1 :]]
+    return next(iter(names), "")
 
 
 def _find(course: Course, request: Request) -> tuple[Assignment, Path]:
@@ -91,7 +97,9 @@ def _find(course: Course, request: Request) -> tuple[Assignment, Path]:
         if not path.is_file():
             raise AuthorError(f"{path}: there is no such notebook. Type the path of your copy of it.")
     elif path.name in by_notebook and typed.endswith(".ipynb"):
-        raise AuthorError(f"{path}: there is no such file. Type the path of your copy, or {by_notebook[path.name].name}.")
+        raise AuthorError(
+            f"{path}: there is no such file. Type the path of your copy, or {by_notebook[path.name].name}."
+        )
     else:
         remedy = _near(typed, [*by_name, *by_notebook], "Did you mean {}?")
         raise AuthorError(f"{typed!r} is neither a file nor an assignment of this course ({course.root}). {remedy}")
@@ -115,8 +123,8 @@ def _device(course: Course, assignment: Assignment) -> tuple[str, str]:
         return runner.device, ""
     if runner.without_gpu == "refuse":
         raise OursError(
-            f"{assignment.name} is for a GPU (runner '{assignment.runner}'), and this machine has none. Check it on one "
-            "that has, or write without_gpu: cpu in course.yml."
+            f"{assignment.name} is for a GPU (runner '{assignment.runner}'), and this machine has none. Check it on "
+            "one that has, or write without_gpu: cpu in course.yml."
         )
     return "cpu", "It runs on the CPU: this machine has no GPU."
 

@@ -53,4 +53,6 @@ def find_root(notebook: str, here: Path, course_dir: str = "") -> Path:
             if (folder / _COURSE_FILE).is_file():
                 return folder.resolve()
     places = " or ".join(str(start) for start in starts)
-    raise AuthorError(f"{_COURSE_FILE}: not found in {places} or above. Go to the course's folder, or name it: --course-dir.")
+    raise AuthorError(
+        f"{_COURSE_FILE}: not found in {places} or above. Go to the course's folder, or name it: --course-dir."
+    )

@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
-import threading
 from typing import Any
 
 import click
 
-_PATIENCE_S = 2.0
+from torchdojo.practice.waiting import Waiting, inert
+
 _COLOURS = {"✓": "green", "✗": "red", "⚡": "red", "!": "yellow", "○": "bright_black", "–": "bright_black"}
 _SIGN = re.compile(rf"^(\s*)([{''.join(_COLOURS)}]) ")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # what a terminal would take for commands
 
 
 class Voice:
     """Hears the events of one check (see judging) and says what a learner needs to know.
 
-    `typed` is what was typed for the notebook: the next command is told in the same words.
+    `typed` is what was typed to name the notebook: the next command is told in the same words.
     """
 
     def __init__(self, typed: str, *, as_json: bool = False) -> None:
@@ -29,7 +28,7 @@ class Voice:
         self._judged: list[dict[str, Any]] = []
         self._raised: list[dict[str, Any]] = []
         self._following = ""
-        self._waiting = _Waiting()
+        self._waiting = Waiting()
 
     def __enter__(self) -> Voice:
         return self
@@ -77,7 +76,7 @@ class Voice:
         self._say("")
 
     def _say(self, text: str, *, err: bool = False, bold: bool = False) -> None:
-        text = _CONTROL.sub("�", text).encode("utf-8", "replace").decode()
+        text = inert(text)
         sign = _SIGN.match(text)
         if sign and self._colours:
             text = f"{sign[1]}{click.style(sign[2], fg=_COLOURS[sign[2]])} {text[sign.end() :]}"
@@ -87,7 +86,9 @@ class Voice:
 
     def _after_fault(self, event: dict[str, Any]) -> str:
         failed = [each["name"] for each in event["outcomes"] if each["verdict"] == "grader failed"]
-        what = f"{failed[0]} of {event['exercise']} itself failed" if failed else f"{event['exercise']} {event['fault']}"
+        what = (
+            f"{failed[0]} of {event['exercise']} itself failed" if failed else f"{event['exercise']} {event['fault']}"
+        )
         return f"{what}: that is not your fault. Please report it to the course's author."
 
     def _next(self, open_ones: list[dict[str, Any]]) -> str:
@@ -116,36 +117,3 @@ def _is_faulty(event: dict[str, Any]) -> bool:
 def _is_passed(event: dict[str, Any]) -> bool:
     """A test that could not run here, for want of a GPU, stands in nobody's way."""
     return not event["sentence"] and all(each["verdict"] in ("passed", "not run") for each in event["outcomes"])
-
-
-class _Waiting:
-    """Says on stderr what is being waited for, once that takes longer than a learner would like.
-
-    On a terminal it is a line that changes and goes away; elsewhere one plain line.
-    """
-
-    def __init__(self) -> None:
-        self._sentence = "starting"
-        self._status: Any = None
-        self._lock = threading.RLock()
-        self._timer: threading.Timer | None = threading.Timer(_PATIENCE_S, self._show)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def say(self, sentence: str) -> None:
-        """It waits for something else now."""
-        with self._lock:
-            self._sentence = sentence
-            if self._status is not None:
-                self._status.update(_markup(sentence))
-
-    def silenced(self) -> threading.RLock:  # type: ignore[valid-type]  # a context manager
-        """Nothing is shown inside: something else is printed."""
-        raise NotImplementedError
-
-    def _show(self) -> None: ...
-
-    def stop(self) -> None: ...
-
-
-def _markup(sentence: str) -> str: ...

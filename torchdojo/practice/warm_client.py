@@ -1,4 +1,4 @@
-"""The command line's side of a warm server: find it or start it, ask, hear. Light: it never imports what runs a check."""
+"""The command line's side of a warm server: find or start it, ask, hear. Light: imports nothing that runs a check."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from torchdojo.errors import AuthorError, OursError
-from torchdojo.practice.channel import Door, Line, name_for
+from torchdojo.practice.channel import Door, Gone, Line, name_for
 from torchdojo.practice.request import Request
 from torchdojo.practice.stamp import stamp
 
@@ -42,7 +42,7 @@ def _conversation(line: Line, message: dict[str, Any], hear: Hear) -> bool:
     told = False
     try:
         line.send(message)
-    except Exception:
+    except Gone:
         return False
     while (event := line.receive()) is not None:
         kind = event["event"]
@@ -68,7 +68,7 @@ def _line_to_server(root: str, hear: Hear) -> Line:
         with door.locked():
             line = door.connect(name)  # somebody else may have started one meanwhile
             if line is None:
-                hear({"event": "at", "sentence": "starting"})
+                hear({"event": "at", "sentence": "starting the warm parent of all kernels, once"})
                 _start(name, root)
                 line = door.connect(name)
     if line is None:
@@ -111,19 +111,19 @@ def stop() -> int:
                         door.remove(name)  # of a server that was killed
                         continue
             with line:
-                pid, _ = line.peer()
-                with suppress(Exception):
-                    line.send({"do": "stop"})
-                    line.receive(_STOP_WITHIN_S)
-            _wait_for_end(pid)
+                _end(line)
             stopped += 1
     return stopped
 
 
-def _wait_for_end(pid: int) -> None:
+def _end(line: Line) -> None:
+    """Tell a server to end, and wait until its process has: it holds the line until then."""
+    pid, _ = line.peer()
     until_s = time.monotonic() + _STOP_WITHIN_S
-    with suppress(ProcessLookupError):
-        while time.monotonic() < until_s:
-            os.kill(pid, 0)
-            time.sleep(0.02)
-        os.kill(pid, signal.SIGKILL)
+    with suppress(Gone):
+        line.send({"do": "stop"})
+    while line.receive(max(until_s - time.monotonic(), 0.01)) is not None:
+        pass
+    if time.monotonic() >= until_s and pid > 0:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -22,70 +22,77 @@ from torchdojo.errors import OursError, TorchdojoError
 from torchdojo.kernels.cells import CodeCell
 from torchdojo.kernels.execute import CellRunner, Runner, Session
 from torchdojo.kernels.job import Job, Result
-from torchdojo.kernels.pool import Stem
 from torchdojo.kernels.sandbox_probe import probe
+from torchdojo.kernels.tree import kill_below
+from torchdojo.kernels.warm import Zygote
 from torchdojo.practice.channel import Door, Gone, Line
-from torchdojo.practice.judging import Judging
+from torchdojo.practice.judging import Event, Judging
 from torchdojo.practice.prepare import prepare
 from torchdojo.practice.request import Request
 from torchdojo.practice.stamp import stamp
 
 IDLE_S = 15 * 60.0
 _REQUEST_WITHIN_S = 10.0
+_KILL_WITHIN_S = 5.0
 _LAST_JOB_WITHIN_S = 10.0  # once it was stopped, for its folders to be removed
 
 
 class WarmRunner:
-    """A runner whose parent stays warm, also when the job at work is stopped."""
+    """A runner of one job at a time whose parent of kernels stays, also when the job at work is ended."""
 
     def __init__(self) -> None:
-        self.modules: frozenset[str] = frozenset()  # that were imported
-        self._stem: Stem | None = None
-        self._runner: Runner | None = None
+        self._runner = Runner(self._runner_of, self._new_zygote)
+        self._starting: Zygote | None = None
+        self._zygote: Zygote | None = None
         self._judging: Judging | None = None
+        self._unwanted = threading.Event()
+        self._killed = False
 
-    def is_warm_for(self, job: Job) -> bool:
-        """Whether it can start at once."""
-        return self.modules.issuperset(job.preload)
+    def execute(self, job: Job, judging: Judging, unwanted: threading.Event) -> Result:
+        """As a runner does. `unwanted` is set before `end_job`, at any time."""
+        self._judging, self._unwanted = judging, unwanted
+        return self._runner.execute(job)
 
-    @contextmanager
-    def lent(self, job: Job, judging: Judging) -> Iterator[Runner]:
-        """The runner for `job`, and for no other at the same time."""
-        if not self.is_warm_for(job) or self._stem is None:
-            self._end()
-            self.modules = self.modules.union(job.preload)
-            self._stem = Stem(sorted(self.modules), gather=False)
-        if self._runner is None:
-            self._runner = Runner(self._runner_of, self._stem.branch)
-        self._judging = judging
-        try:
-            yield self._runner
-        finally:
-            self._judging = None
+    def end_job(self) -> None:
+        """End the job at work, from another thread: all its processes, but not the one that they come from."""
+        zygote = self._zygote
+        if zygote is not None:
+            kill_below(zygote.pid, time.monotonic() + _KILL_WITHIN_S)
 
-    def _runner_of(self, session: Session, cell: CodeCell) -> CellRunner:
-        if self._judging is None:
-            raise OursError("No check is at work.")
-        return self._judging.runner_of(session, cell)
-
-    def stop(self) -> None:
-        """End the job at work, from any thread. The next has a new runner, of the same parent."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            runner.stop()
+    def kill(self) -> None:
+        """End the job at work and the warm parent, from another thread. Nothing can be executed afterwards."""
+        self._killed = True
+        self._runner.stop()
+        starting = self._starting
+        if starting is not None:
+            starting.kill()
 
     def close(self) -> None:
-        """End the job at work and the parent, from any thread."""
-        self.stop()
-        if self._stem is not None:
-            self._stem.close()
+        """Let go of the warm parent."""
+        self._runner.close()
 
-    def _end(self) -> None:
-        if self._runner is not None:
-            self._runner.close()
-        if self._stem is not None:
-            self._stem.close()
-        self._runner = self._stem = None
+    def _runner_of(self, session: Session, cell: CodeCell) -> CellRunner:
+        """Called by the runner for each cell."""
+        if self._unwanted.is_set():
+            self.end_job()  # a kernel that was started meanwhile
+        assert self._judging is not None
+        return self._judging.runner_of(session, cell)
+
+    def _new_zygote(self, modules: Sequence[str]) -> Zygote:
+        """Called by the runner when it has no warm parent, or one that lacks modules."""
+        assert self._judging is not None
+        self._judging.tell_warming()
+        self._zygote = None
+        try:
+            self._zygote = Zygote.start(modules, started=self._started)
+        finally:
+            self._starting = None
+        return self._zygote
+
+    def _started(self, zygote: Zygote) -> None:
+        self._starting = zygote
+        if self._killed:
+            zygote.kill()
 
 
 class _Ended(Exception):
@@ -115,28 +122,34 @@ class Server:
         signal.signal(signal.SIGTERM, _end)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         with suppress(_Ended):
-            while True:
-                self._attending = [thread for thread in self._attending if thread.is_alive()]
-                left_s = self._last_s + self._idle_s - time.monotonic()
-                if left_s <= 0 and not self._attending:
-                    break
-                self._listener.settimeout(max(left_s, 1.0))
-                try:
-                    connection, _ = self._listener.accept()
-                except TimeoutError:
-                    continue
-                connection.settimeout(None)
-                thread = threading.Thread(target=self._attend, args=[connection], daemon=True)
-                thread.start()
-                self._attending.append(thread)
+            self.serve_connections()
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        self._close()
+        self.close()
 
-    def _close(self) -> None:
+    def serve_connections(self) -> None:
+        """Answer until there has been nothing to do for so long."""
+        while True:
+            self._attending = [thread for thread in self._attending if thread.is_alive()]
+            left_s = self._last_s + self._idle_s - time.monotonic()
+            if left_s <= 0 and not self._attending:
+                return
+            self._listener.settimeout(max(left_s, 0.1))
+            try:
+                connection, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            connection.settimeout(None)
+            thread = threading.Thread(target=self._attend, args=[connection], daemon=True)
+            thread.start()
+            self._attending.append(thread)
+
+    def close(self) -> None:
+        """End the check at work and the warm parent; leave nothing behind."""
         self._ending = True
         self._withdraw()
-        self._warm.close()
+        self._warm.kill()
         self._work.acquire(timeout=_LAST_JOB_WITHIN_S)
+        self._warm.close()
         self._listener.close()
 
     def _withdraw(self) -> None:
@@ -151,18 +164,21 @@ class Server:
         with Line(connection) as line:
             if line.peer()[1] == os.getuid():
                 with suppress(Gone):
-                    self._answer(line, line.receive(_REQUEST_WITHIN_S) or {})
+                    self._answer(line, line.receive(_REQUEST_WITHIN_S))
         self._last_s = time.monotonic()
 
-    def _answer(self, line: Line, asked: dict[str, Any]) -> None:
+    def _answer(self, line: Line, asked: dict[str, Any] | None) -> None:
+        if asked is None:
+            return
         if asked.get("do") == "stop":
-            line.send({"event": "stopped"})
-            os.kill(os.getpid(), signal.SIGTERM)
+            _end_process()
+            line.receive()  # the line stays open until this process is no more, which is the answer
         elif asked.get("stamp") != self._stamp:
             self._withdraw()
-            line.send({"event": "outdated"})
+            with suppress(Gone):
+                line.send({"event": "outdated"})
             with self._work:  # the check at work is let be
-                os.kill(os.getpid(), signal.SIGTERM)
+                _end_process()
         elif asked.get("do") == "check":
             if self._work.locked():
                 line.send({"event": "at", "sentence": "another check is at work, this one is next"})
@@ -171,36 +187,39 @@ class Server:
                     self._check(line, asked["request"])
 
     def _check(self, line: Line, request: dict[str, Any]) -> None:
+        def tell(event: Event) -> None:
+            with suppress(Gone):  # `_until_hang_up` notices it
+                line.send(event)
+
         try:
             prepared = prepare(Request.of(request), self._probe)
-            judging = Judging(prepared, line.send)
-            if not self._warm.is_warm_for(prepared.job):
-                sentence = f"warming up: importing what {prepared.assignment} needs, once"
-                line.send({"event": "at", "sentence": sentence})
-            with self._warm.lent(prepared.job, judging) as runner:
-                result = self._executed(runner, prepared.job, line)
+            judging = Judging(prepared, tell)
+            with self._until_hang_up(line) as unwanted:
+                result = self._warm.execute(prepared.job, judging, unwanted)
             judging.finish(result)
         except TorchdojoError as error:
-            line.send({"event": "error", "sentence": str(error), "status": error.exit_status})
-        except Gone:
-            raise
+            tell({"event": "error", "sentence": str(error), "status": error.exit_status})
         except Exception as error:
-            sentence = f"The check failed: {type(error).__name__}: {error}. This is a fault of torchdojo; please report it."
-            line.send({"event": "error", "sentence": sentence, "status": 3})
+            sentence = (
+                f"The check failed: {type(error).__name__}: {error}. This is a fault of torchdojo; please report it."
+            )
+            tell({"event": "error", "sentence": sentence, "status": 3})
 
-    def _executed(self, runner: Runner, job: Job, line: Line) -> Result:
-        """Run the job, and stop it when the other end hangs up."""
+    @contextmanager
+    def _until_hang_up(self, line: Line) -> Iterator[threading.Event]:
+        """The job inside is ended when the other end hangs up; the event is set then."""
 
         def watch() -> None:
-            line.receive()  # it says nothing more, so this returns when it is gone, or when we hang up
+            line.receive()  # it says nothing more, so this returns when it is gone, or when we stop listening
             if not done.is_set():
-                self._warm.stop()
+                unwanted.set()
+                self._warm.end_job()
 
-        done = threading.Event()
+        done, unwanted = threading.Event(), threading.Event()
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
         try:
-            return runner.execute(job)
+            yield unwanted
         finally:
             done.set()
             line.stop_listening()
@@ -208,7 +227,12 @@ class Server:
 
 
 def _end(_number: int, _frame: Any) -> None:
+    """Called by Python at SIGTERM, in the main thread."""
     raise _Ended
+
+
+def _end_process() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def main(arguments: list[str]) -> None:

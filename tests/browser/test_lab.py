@@ -41,7 +41,7 @@ def run_all(page: Page, address: str, name: str, tables: int) -> None:
     page.goto(f"{address}/lab/tree/{name}.ipynb", wait_until="domcontentloaded")
     page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=120_000)
     page.locator(".jp-NotebookPanel-toolbar").first.wait_for(timeout=60_000)
-    page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').first.wait_for(timeout=120_000)
+    page.get_by_text("(ipykernel) | Idle").first.wait_for(timeout=120_000)  # connected: cells run before that are lost
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.locator('[data-command="runmenu:run-all"]').first.click()
     page.wait_for_function(

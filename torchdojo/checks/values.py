@@ -7,6 +7,7 @@ from typing import Any
 
 _CHARS = 240
 _ELEMENTS = 64
+_DIGITS = 8  # enough to tell two floats apart that a test tells apart
 
 
 def describe(value: Any) -> str:
@@ -17,6 +18,8 @@ def describe(value: Any) -> str:
             return _array("tensor", value.shape, str(value.dtype).removeprefix("torch."), _numbers(value))
         if numpy is not None and isinstance(value, numpy.ndarray):
             return _array("array", value.shape, str(value.dtype), value.tolist() if value.size <= _ELEMENTS else None)
+        if type(value) is float and len(repr(value)) > _DIGITS:
+            return f"{value:.{_DIGITS}g}"
         return _cut(repr(value))
     except Exception as error:  # a learner's object may raise in its own __repr__ or shape
         return f"an object of type {type(value).__name__} (its repr raised {type(error).__name__})"

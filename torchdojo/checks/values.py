@@ -7,7 +7,7 @@ from typing import Any
 
 _CHARS = 240
 _ELEMENTS = 64
-_DIGITS = 8  # enough to tell two floats apart that a test tells apart
+_DIGITS = 7  # what float32 holds
 
 
 def describe(value: Any) -> str:

@@ -34,6 +34,8 @@ except AuthorError as error:
 c = get_config()  # noqa: F821  (traitlets gives it)
 
 c.CourseDirectory.course_id = course.course_id
+# Catalogues translate hidden tests too: no student gets them, and none lies beside a submission that runs.
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "feedback", "*.po"]
 c.GenerateAssignment.preprocessors = [
     "torchdojo.authoring.release.DropAuthorCells",
     *GenerateAssignment.preprocessors.default(),

@@ -1,4 +1,4 @@
-"""Notebooks by the role of their cells: solution, grade, misconception, hints.
+"""Notebooks by the role of their cells: solution, grade, misconception, equivalent, hints.
 
 Owns the reading and the names of roles; knows nothing of running, grading or releasing.
 """
@@ -19,20 +19,24 @@ from torchdojo.grade_cell import points_in_check
 
 SOLUTION_BEGIN, SOLUTION_END = "### BEGIN SOLUTION", "### END SOLUTION"
 
-_MAGIC = re.compile(r"\A%%(?P<kind>misconception|solution|hints)\b[ \t]*(?P<key>[^\n]*)\n?")
+_MAGIC = re.compile(r"\A%%(?P<kind>misconception|solution|equivalent|hints)\b[ \t]*(?P<key>[^\n]*)\n?")
 _HEADER = re.compile(r"\A(?P<name>[a-z-]+):[ \t]*(?P<value>.*)\Z")
 _KEY = re.compile(r"\A[a-z0-9][a-z0-9-]*\Z")
 _HEADER_NAMES = {
     "misconception": {"title", "hint", "caught-by", "pair-with"},
     "solution": {"title"},
+    "equivalent": {"because"},
 }
-_REQUIRED = {"misconception": ("title", "hint", "caught-by"), "solution": ()}
+_REQUIRED = {"misconception": ("title", "hint", "caught-by"), "solution": (), "equivalent": ("because",)}
 AUTHOR_LINE = "%load_ext torchdojo.authoring"
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One more way to write an exercise: a right one (`%%solution`) or a wrong one (`%%misconception`)."""
+    """One more way to write an exercise: a right one (`%%solution`) or a wrong one (`%%misconception`).
+
+    Or a mutant that no test can kill (`%%equivalent`): `key` is the mutant's, `source` its `- old` and `+ new` lines.
+    """
 
     kind: str
     key: str
@@ -95,6 +99,10 @@ class Exercise:
     @property
     def solutions(self) -> tuple[Variant, ...]:
         return tuple(v for v in self.variants if v.kind == "solution")
+
+    @property
+    def equivalents(self) -> tuple[Variant, ...]:
+        return tuple(v for v in self.variants if v.kind == "equivalent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,20 +184,49 @@ def graded_cells(node: Any) -> Iterator[tuple[int, Any, dict[str, Any]]]:
 
 
 def is_author_cell(source: str) -> bool:
-    """Whether a cell is for authors only: a variant, hints, or the line that loads their magics."""
+    """Whether a cell is for authors only: a variant, an equivalent, hints, or the line that loads their magics."""
     return bool(_MAGIC.match(source)) or source.strip() == AUTHOR_LINE
 
 
 def parse_variant(source: str, where: str, cell: int = -1) -> Variant:
     """Read a `%%solution` or `%%misconception` cell. Raises AuthorError naming `where` and what is missing."""
     match = _MAGIC.match(source)
-    if match is None or match["kind"] == "hints":
+    if match is None or match["kind"] in ("hints", "equivalent"):
         raise AuthorError(f"{where}: expected a cell that begins with %%misconception or %%solution.")
     kind, key = match["kind"], match["key"].strip()
     if not _KEY.match(key):
         got = repr(key) if key else "nothing"
         raise AuthorError(f"{where}: %%{kind} needs a key, got {got}. Write it as %%{kind} sums-the-losses.")
-    head, separator, body = ("\n" + source[match.end() :]).partition("\n---\n")
+    header, body = _parse_head(kind, key, source[match.end() :], where)
+    return Variant(kind=kind, key=key, source=body, header=header, cell=cell)
+
+
+def parse_equivalents(source: str, where: str, cell: int = -1) -> tuple[Variant, ...]:
+    """Read an `%%equivalent` cell: one mutant's key or several, one reason, and the altered lines of each.
+
+    Raises:
+        AuthorError: names `where`, and what is missing.
+    """
+    match = _MAGIC.match(source)
+    if match is None or match["kind"] != "equivalent":
+        raise AuthorError(f"{where}: expected a cell that begins with %%equivalent.")
+    keys = match["key"].split()
+    if not keys or not all(map(_KEY.match, keys)):
+        got = match["key"].strip() or "nothing"
+        raise AuthorError(f"{where}: %%equivalent needs keys as verify --mutate prints them, got {got!r}.")
+    header, body = _parse_head("equivalent", match["key"].strip(), source[match.end() :], where)
+    parts = [part.strip() for part in re.split(r"\n\s*\n", body.strip())]
+    if len(parts) != len(keys) or not all(part.startswith("- ") for part in parts):
+        raise AuthorError(
+            f"{where}: %%equivalent has {len(keys)} keys and {len(parts)} alterations. Write one for each key below "
+            "'---', as verify --mutate prints it ('- old', '+ new'), with an empty line between two."
+        )
+    return tuple(Variant("equivalent", key, part, header, cell) for key, part in zip(keys, parts, strict=True))
+
+
+def _parse_head(kind: str, key: str, text: str, where: str) -> tuple[dict[str, str], str]:
+    """The header and what stands below its '---'."""
+    head, separator, body = ("\n" + text).partition("\n---\n")
     if not separator:
         raise AuthorError(f"{where}: %%{kind} {key}: no line '---' between the header and the code. Add one.")
     header: dict[str, str] = {}
@@ -204,7 +241,7 @@ def parse_variant(source: str, where: str, cell: int = -1) -> Variant:
     missing = [name for name in _REQUIRED[kind] if not header.get(name)]
     if missing:
         raise AuthorError(f"{where}: %%{kind} {key}: header misses {', '.join(missing)}. Add '{missing[0]}: …'.")
-    return Variant(kind=kind, key=key, source=body, header=header, cell=cell)
+    return header, body
 
 
 def _given(node: Any) -> Iterator[tuple[int, str]]:
@@ -230,7 +267,9 @@ def _exercises(path: Path, node: Any) -> Iterator[Exercise]:
             raise AuthorError(f"{where}: %%{magic['kind']} stands before any grade cell. Move it under its tests.")
         if magic and current is not None:
             if magic["kind"] == "hints":
-                current["hints"] = _parse_hints(cell.source)
+                current["hints"] = parse_hints(cell.source)
+            elif magic["kind"] == "equivalent":
+                current["variants"] += parse_equivalents(cell.source, where, index)
             else:
                 current["variants"].append(parse_variant(cell.source, where, index))
         elif meta.get("solution") and not meta.get("grade"):
@@ -273,7 +312,8 @@ def _finish(path: Path, raw: dict[str, Any]) -> Exercise:
     return Exercise(**{**raw, "variants": tuple(raw["variants"])})
 
 
-def _parse_hints(source: str) -> tuple[str, ...]:
+def parse_hints(source: str) -> tuple[str, ...]:
+    """The lines of a `%%hints` cell, without their numbers."""
     lines = [line.strip() for line in source.splitlines()[1:] if line.strip()]
     return tuple(re.sub(r"\A\d+\.\s*", "", line) for line in lines)
 

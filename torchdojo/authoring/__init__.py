@@ -1,7 +1,7 @@
 """The author's workshop: magics, release, verify.
 
-`%load_ext torchdojo.authoring` in the first cell of a source notebook gives it `%%misconception`, `%%solution` and
-`%%hints`; `release` drops that cell.
+`%load_ext torchdojo.authoring` in the first cell of a source notebook gives it `%%misconception`, `%%solution`,
+`%%equivalent` and `%%hints`; `release` drops that cell.
 """
 
 from typing import Any

@@ -11,7 +11,7 @@ from torchdojo.grade_cell import HIDDEN_BEGIN, HIDDEN_END
 from torchdojo.notebook import SOLUTION_BEGIN, SOLUTION_END, is_author_cell
 
 _MARKER = re.compile(
-    r"(BEGIN|END)\s+(HIDDEN\s+TESTS?|SOLUTION|MARK\s+SCHEME)|^%%(misconception|solution|hints)\b|^caught-by:",
+    r"(BEGIN|END)\s+(HIDDEN\s+TESTS?|SOLUTION|MARK\s+SCHEME)|^%%(misconception|solution|equivalent|hints)\b|^caught-by:",
     re.M | re.I,
 )
 _TRIVIAL = re.compile(

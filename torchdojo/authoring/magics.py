@@ -1,4 +1,4 @@
-"""`%%misconception`, `%%solution`, `%%hints`: run in a source notebook, they show at once who catches what."""
+"""`%%misconception`, `%%solution`, `%%equivalent`, `%%hints`: run in a source notebook, they show who catches what."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torchdojo.checks import run_tests
 from torchdojo.checks.cell import show
 from torchdojo.errors import AuthorError
 from torchdojo.grade_cell import check_points, points_in_check
-from torchdojo.notebook import parse_variant
+from torchdojo.notebook import parse_equivalents, parse_variant
 
 
 @magics_class
@@ -28,6 +28,14 @@ class AuthorMagics(Magics):
     def solution(self, line: str, cell: str) -> None:
         """Apply the tests of the grade cell run last to another right solution."""
         self._try("solution", line, cell)
+
+    @cell_magic
+    def equivalent(self, line: str, cell: str) -> None:
+        """Mutants that no test can kill, and why. Read only: `torchdojo verify --mutate` knows whether it is so."""
+        try:
+            parse_equivalents(f"%%equivalent {line}\n{cell}", "this cell")
+        except AuthorError as error:
+            print(error, file=sys.stderr)
 
     @cell_magic
     def hints(self, line: str, cell: str) -> None:

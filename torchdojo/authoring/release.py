@@ -21,6 +21,7 @@ from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 import torchdojo
+from torchdojo.authoring.languages import release_translated
 from torchdojo.authoring.leaks import describe, leaks
 from torchdojo.course import Course
 from torchdojo.errors import AuthorError
@@ -53,6 +54,8 @@ class RefuseLeaks(NbGraderPreprocessor):
 def release(course: Course, name: str, *, lang: str = "en") -> Path:
     """Write `release/<name>/` from `source/<name>/`, and the assignment's cells into the gradebook.
 
+    In another language than the source's, write `release/<lang>/<name>/` too; the gradebook stays as it is.
+
     The same source gives the same bytes, and is not released again while nothing has changed. When anything is wrong,
     what was released before stays as it was.
 
@@ -65,12 +68,24 @@ def release(course: Course, name: str, *, lang: str = "en") -> Path:
         The folder students get.
 
     Raises:
-        AuthorError: no such assignment or language, a faulty notebook, or a hidden line that would be left.
+        AuthorError: no such assignment or language, a faulty notebook, a hidden line that would be left, or a text
+            that is not translated.
     """
     assignment = course.assignment(name)
     if lang not in course.languages:
         raise AuthorError(f"course.yml: languages has no {lang!r}. Write one of: {', '.join(course.languages)}.")
     read(course.source_notebook(assignment))
+    target = _release_source(course, name)
+    if lang == course.languages[0]:
+        return target
+    with tempfile.TemporaryDirectory(dir=course.root, prefix=".release-") as scratch:
+        release_translated(course, name, lang, target, Path(scratch) / name)
+        (course.root / "release" / lang).mkdir(exist_ok=True)
+        _replace(Path(scratch) / name, course.root / "release" / lang / name)
+    return course.root / "release" / lang / name
+
+
+def _release_source(course: Course, name: str) -> Path:
     target = course.root / "release" / name
     stamps = course.root / ".torchdojo" / "releases.json"
     if _read(stamps).get(name) == _digest(course, name) and _in_gradebook(course, name):
@@ -103,6 +118,12 @@ def _generate(course: Course, name: str, folder: Path, *, database: bool) -> Non
     result = NbGraderAPI(CourseDirectory(config=config), config=config).generate_assignment(name, force=True)
     if not result["success"]:
         raise AuthorError(_blame(result, course, name))
+    left = sorted(path.name for path in (folder / name).rglob("*.po"))
+    if left:
+        raise AuthorError(
+            f"{course.root / 'source' / name}: not released, students would get {', '.join(left)}, which translates "
+            'hidden tests. Let nbgrader_config.py say: c.CourseDirectory.ignore = ["*.po", …].'
+        )
 
 
 def _name(preprocessor: Any) -> str:

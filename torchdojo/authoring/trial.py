@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import resource
 import signal
 import socket
 import sys
@@ -25,12 +26,16 @@ from torchdojo.isolation.checker import check_isolated
 from torchdojo.isolation.server import host
 from torchdojo.notebook import Exercise
 
+WRONG_VERDICTS = (Verdict.WRONG, Verdict.RAISED, Verdict.NOT_ATTEMPTED)
+MUTANT_BYTES = 8 * 2**30  # a loop that no longer ends may also fill the memory
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What to try: `sources` in the place of the exercise's solution, with random numbers from `seed`.
 
-    `kind` is reference, solution, misconception, starter or guesser; a guesser's `key` says what it answers.
+    `kind` is reference, solution, misconception, starter, guesser or mutant; a guesser's `key` says what it answers.
+    A mutant's trial ends at the first test that it fails.
     """
 
     exercise: Exercise
@@ -117,6 +122,8 @@ def _child(trial: Trial, namespace: dict[str, Any], pipe: Connection) -> None:
     if trial.kind == "guesser":
         pipe.send(("report", _best_guess(trial)))
         return
+    if trial.kind == "mutant":
+        resource.setrlimit(resource.RLIMIT_DATA, (MUTANT_BYTES, MUTANT_BYTES))
     own = defined_names(exercise.sources)
     try:
         student = scratch_student(trial.sources, namespace, leave_out=own)
@@ -126,6 +133,9 @@ def _child(trial: Trial, namespace: dict[str, Any], pipe: Connection) -> None:
 
     def told(name: str, outcome: TestOutcome | None) -> None:
         pipe.send(("test", (name, outcome)))
+        if trial.kind == "mutant" and outcome is not None and outcome.verdict in WRONG_VERDICTS:
+            pipe.send(("report", CheckReport(0.0, exercise.points, (outcome,))))
+            os._exit(0)
 
     if trial.isolated:
         with _hosted(student) as control:

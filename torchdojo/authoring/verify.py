@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from torchdojo.authoring.starter import starter
-from torchdojo.authoring.trial import Trial, TrialResult, run_trials
+from torchdojo.authoring.trial import WRONG_VERDICTS, Trial, TrialResult, run_trials
 from torchdojo.checks import Verdict
 from torchdojo.checks.compiled import test_names
 from torchdojo.errors import AuthorError
 from torchdojo.kernels.preload import modules_in, one_thread, preload
 from torchdojo.notebook import Exercise, Notebook, read
-
-WRONG_VERDICTS = (Verdict.WRONG, Verdict.RAISED, Verdict.NOT_ATTEMPTED)
 
 
 @dataclass(frozen=True, slots=True)

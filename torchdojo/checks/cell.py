@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import linecache
 import sys
+from pathlib import Path
 from typing import Any
 
+from torchdojo.checks.language import ENGLISH, Language, beside
 from torchdojo.checks.outcome import CheckReport
 from torchdojo.checks.run import run_tests
 from torchdojo.checks.student import NamespaceStudent
@@ -27,19 +29,27 @@ def check(points: float) -> float:
     frame = sys._getframe(1)
     source = "".join(linecache.getlines(frame.f_code.co_filename, frame.f_globals))
     report = run_tests(source, NamespaceStudent(frame.f_globals), points)
-    show(report)
+    show(report, _language_here())
     return report.points
 
 
-def show(report: CheckReport) -> None:
+def show(report: CheckReport, language: Language = ENGLISH) -> None:
     """Display the table: HTML and text in a notebook, text in a terminal."""
     shell = _interactive_shell()
     if shell is None:
-        print(as_text(report))
+        print(as_text(report, language))
         return
     from IPython.display import display
 
-    display({"text/html": as_html(report), "text/plain": as_text(report)}, raw=True)  # type: ignore[no-untyped-call]
+    table = {"text/html": as_html(report, language), "text/plain": as_text(report, language)}
+    display(table, raw=True)  # type: ignore[no-untyped-call]
+
+
+def _language_here() -> Language:
+    try:
+        return beside(Path.cwd())
+    except OSError:  # a learner's code may have removed the folder it runs in
+        return ENGLISH
 
 
 def _interactive_shell() -> Any:

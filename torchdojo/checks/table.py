@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from torchdojo.checks.language import ENGLISH, Language
 from torchdojo.checks.outcome import CheckReport, TestOutcome, Verdict
 
 # Symbol, words, colour. The colours are JupyterLab's own variables, so that they fit the light and the dark theme;
@@ -19,63 +20,70 @@ _VOICES = {
 }
 
 
-def as_text(report: CheckReport) -> str:
+def as_text(report: CheckReport, language: Language = ENGLISH) -> str:
     """The table as plain text, one test a line, details indented below it."""
-    lines = [_headline(report)]
+    report = language.report(report)
+    lines = [_headline(report, language)]
     for outcome in report.outcomes:
         symbol, words, _ = _VOICES[outcome.verdict]
-        voice = "" if outcome.passed else f"  [{words}]"
+        voice = "" if outcome.passed else f"  [{language.say(words)}]"
         lines.append(f"  {symbol} {outcome.title}{voice}")
-        lines += [f"      {label}{text}" for label, text in _details(outcome)]
+        lines += [f"      {label}{text}" for label, text in _details(outcome, language)]
     return "\n".join(lines)
 
 
-def as_html(report: CheckReport) -> str:
+def as_html(report: CheckReport, language: Language = ENGLISH) -> str:
     """The table as HTML, inert (all text escaped, no script, no link), in the theme's own colours."""
-    rows = "".join(_row(outcome) for outcome in report.outcomes)
+    report = language.report(report)
+    rows = "".join(_row(outcome, language) for outcome in report.outcomes)
+    tongue = f' lang="{escape(language.code)}"' if language.code != ENGLISH.code else ""
     return (
-        '<div class="torchdojo-check" style="font-family: var(--jp-ui-font-family, sans-serif); '
+        f'<div class="torchdojo-check"{tongue} style="font-family: var(--jp-ui-font-family, sans-serif); '
         'font-size: var(--jp-ui-font-size1, 13px); color: var(--jp-ui-font-color1, #212121)">'
-        f'<p style="margin: 4px 0"><strong>{escape(_headline(report))}</strong></p>'
+        f'<p style="margin: 4px 0"><strong>{escape(_headline(report, language))}</strong></p>'
         '<table style="border-collapse: collapse; margin: 0; table-layout: auto">'
         f"<tbody>{rows}</tbody></table></div>"
     )
 
 
-def _row(outcome: TestOutcome) -> str:
+def _row(outcome: TestOutcome, language: Language) -> str:
     symbol, words, colour = _VOICES[outcome.verdict]
+    voice = escape(f"{symbol} {language.say(words)}")
     details = "".join(
         '<div style="margin-top: 2px; white-space: pre-wrap; overflow-wrap: anywhere">'
         f'<span style="color: var(--jp-ui-font-color2, #616161)">{escape(label)}</span>'
         f'<code style="color: inherit; background: none">{escape(text)}</code></div>'
-        for label, text in _details(outcome)
+        for label, text in _details(outcome, language)
     )
     cell = 'style="padding: 4px 10px 4px 0; text-align: left; vertical-align: top; border: none'
     return (
         '<tr style="border-top: 1px solid var(--jp-border-color2, #e0e0e0); background: none">'
-        f'<td {cell}; color: {colour}; white-space: nowrap"><strong>{symbol} {escape(words)}</strong></td>'
+        f'<td {cell}; color: {colour}; white-space: nowrap"><strong>{voice}</strong></td>'
         f'<td {cell}; max-width: 46em">{escape(outcome.title)}{details}</td></tr>'
     )
 
 
-def _headline(report: CheckReport) -> str:
-    passed = sum(outcome.passed for outcome in report.outcomes)
-    points = f"{report.points:g} of {report.max_points:g} points"
+def _headline(report: CheckReport, language: Language) -> str:
+    say, passed = language.say, sum(outcome.passed for outcome in report.outcomes)
+    points = say("{earned} of {most} points", earned=f"{report.points:g}", most=f"{report.max_points:g}")
     if report.passed:
-        return f"All {passed} tests passed · {points}" if passed != 1 else f"The test passed · {points}"
+        if passed == 1:
+            return say("The test passed · {points}", points=points)
+        return say("All {passed} tests passed · {points}", passed=str(passed), points=points)
     if all(o.verdict in (Verdict.NOT_ATTEMPTED, Verdict.SKIPPED) for o in report.outcomes):
-        return f"Not attempted yet · {points}"
-    return f"{passed} of {len(report.outcomes)} tests passed · {points}"
+        return say("Not attempted yet · {points}", points=points)
+    all_tests = str(len(report.outcomes))
+    return say("{passed} of {all} tests passed · {points}", passed=str(passed), all=all_tests, points=points)
 
 
-def _details(outcome: TestOutcome) -> list[tuple[str, str]]:
-    details = []
+def _details(outcome: TestOutcome, language: Language) -> list[tuple[str, str]]:
+    say, details = language.say, []
     if outcome.message:
         details.append(("", outcome.message))
     if outcome.place is not None:
-        details.append((f"at line {outcome.place.line} of your cell: ", outcome.place.text))
+        details.append((say("at line {line} of your cell: ", line=str(outcome.place.line)), outcome.place.text))
     if outcome.expected:
-        details.append(("expected: ", outcome.expected))
+        details.append((say("expected: "), outcome.expected))
     if outcome.got:
-        details.append(("got: ", outcome.got))
+        details.append((say("got: "), outcome.got))
     return details

@@ -32,7 +32,8 @@ def _numbers(tensor: Any) -> Any:
 
 
 def _array(kind: str, shape: Any, dtype: str, numbers: Any) -> str:
-    head = f"{kind} of shape {tuple(shape)}, {dtype}"
+    sizes = str(tuple(shape))[1:-1]
+    head = f"{kind} of shape ({sizes}), {dtype}"
     return head if numbers is None else _cut(f"{head}: {_rounded(numbers)}")
 
 

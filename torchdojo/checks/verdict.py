@@ -17,16 +17,16 @@ from torchdojo.checks.values import describe
 _MESSAGE_CHARS = 400
 _DID_NOT_RAISE = re.compile(r"DID NOT RAISE (?:any of )?\(?(?:<class ')?(?:\w+\.)*(\w+)")
 _OPERATORS = {
-    "==": "{}",
-    "!=": "anything but {}",
-    "<": "less than {}",
-    "<=": "at most {}",
-    ">": "more than {}",
-    ">=": "at least {}",
-    "in": "one of {}",
-    "not in": "none of {}",
-    "is": "{}",
-    "is not": "anything but {}",
+    "==": "{value}",
+    "!=": "anything but {value}",
+    "<": "less than {value}",
+    "<=": "at most {value}",
+    ">": "more than {value}",
+    ">=": "at least {value}",
+    "in": "one of {value}",
+    "not in": "none of {value}",
+    "is": "{value}",
+    "is not": "anything but {value}",
 }
 
 
@@ -113,7 +113,7 @@ def _wrong(error: AssertionError, frames: list[TracebackType], comparison: Compa
     own, _, rewritten = text.partition("assert ")
     own = own.strip()
     if comparison is not None and comparison.op in _OPERATORS:
-        expected = _OPERATORS[comparison.op].format(describe(comparison.expected))
+        expected = _OPERATORS[comparison.op].format(value=describe(comparison.expected))
         return Failure(Verdict.WRONG, message=_short(own), expected=expected, got=describe(comparison.got))
     return Failure(Verdict.WRONG, message=_short(own or ("" if "(" in rewritten else rewritten.splitlines()[0])))
 

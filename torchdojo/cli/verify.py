@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from torchdojo.authoring.verify import ExerciseReport
+    from torchdojo.authoring.catalogue import Gap
+    from torchdojo.authoring.verify import ExerciseReport, Finding
 
 
 @click.command(
@@ -20,6 +19,7 @@ Examples:
   torchdojo verify 05-modules            one
   torchdojo verify 05-modules MLP        one exercise of it
   torchdojo verify 05-modules --seeds 100 --json verify.json
+  torchdojo verify 05-modules MLP --mutate     instead: do the tests kill every mutant of the reference?
 """
 )
 @click.argument("assignment", required=False)
@@ -27,6 +27,7 @@ Examples:
 @click.option("--seeds", default=3, show_default=True, help="How many seeds the tests' random numbers start from.")
 @click.option("--threads", default="1", show_default=True, help="Thread counts to try right solutions on: 1 or 1,2.")
 @click.option("--isolated/--no-isolated", default=True, help="Also with the code in a process of its own (default).")
+@click.option("--mutate", is_flag=True, help="Alter reference solutions, one thing at a time, and list what survives.")
 @click.option("--workers", type=int, default=None, help="Processes at once. Default: one a core.")
 @click.option(
     "--json",
@@ -41,6 +42,7 @@ def command(
     seeds: int,
     threads: str,
     isolated: bool,
+    mutate: bool,
     workers: int | None,
     json_path: str | None,
     quiet: bool,
@@ -49,30 +51,28 @@ def command(
 
     Reference and alternative solutions must pass under every seed, the untouched starter and a guesser must earn 0,
     every misconception must lose points at the test it names, and all of it must be the same when the code runs in
-    another process than the tests. Exit status 1 when there are findings.
+    another process than the tests. Every text must be translated into the languages of course.yml. Exit status 1 when
+    there are findings.
+
+    With --mutate, reference solutions are altered mechanically instead, one thing at a time, and the tests run once on
+    each mutant. Exit status 1 when one survives that is not written down as equivalent.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from torchdojo.authoring.trial import TrialResult
+    from torchdojo.authoring.languages import gaps
     from torchdojo.authoring.verify import verify
+    from torchdojo.cli.mutation import mutate_all
+    from torchdojo.cli.progress import trials_shown, write_json
     from torchdojo.course import load
 
     course = load()
     chosen = [course.assignment(assignment)] if assignment else list(course.assignments)
-    talk = Console(stderr=True)
     out = Console(stderr=json_path == "-")
+    if mutate:
+        return mutate_all(course, chosen, exercises, workers or os.cpu_count() or 1, out, json_path, quiet)
     reports: dict[str, list[ExerciseReport]] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     for entry in chosen:
-        with Progress(*columns, console=talk, transient=True) as progress:
-            task = progress.add_task(f"{entry.name}: starting", total=None)
-
-            def shown(result: TrialResult, done: int, total: int, name: str = entry.name) -> None:
-                trial = result.trial
-                label = f"{name}: {trial.exercise.name} · {trial.key}"
-                progress.update(task, completed=done, total=total, description=label)  # noqa: B023
-
+        with trials_shown(entry.name) as shown:
             reports[entry.name] = verify(
                 course.source_notebook(entry),
                 exercises=exercises,
@@ -86,7 +86,10 @@ def command(
         if not quiet:
             for report in reports[entry.name]:
                 _print_table(out, entry.name, report)
-    findings = [(name, f) for name, group in reports.items() for report in group for f in report.findings]
+    findings: list[tuple[str, Finding | Gap]] = []
+    for name, group in reports.items():
+        findings += [(name, finding) for report in group for finding in report.findings]
+        findings += [(name, gap) for lang in course.languages[1:] if not exercises for gap in gaps(course, name, lang)]
     for name, finding in findings:
         out.print(f"[bold red]✗[/] {name}: {finding}", highlight=False, soft_wrap=True)
     count = sum(len(group) for group in reports.values())
@@ -97,12 +100,7 @@ def command(
         f"{count} exercises, {right} runs of right solutions, {wrong} misconceptions: {verdict}.",
         highlight=False,
     )
-    if json_path:
-        text = json.dumps({name: [_as_json(r) for r in group] for name, group in reports.items()}, indent=2)
-        if json_path == "-":
-            click.echo(text)
-        else:
-            Path(json_path).write_text(text + "\n", encoding="utf-8")
+    write_json({name: [_as_json(r) for r in group] for name, group in reports.items()}, json_path)
     return 1 if findings else 0
 
 

@@ -24,6 +24,7 @@ from torchdojo.grading.prepare import Prepared, Terms, prepare, resources_for
 from torchdojo.grading.record import enter_early, record
 from torchdojo.grading.status import Graded, Status, worst
 from torchdojo.grading.steps import is_known
+from torchdojo.isolation.plain import plain_record
 from torchdojo.kernels.job import Result
 
 log = logging.getLogger(__name__)
@@ -229,6 +230,7 @@ class Desk:
         return True
 
     def _enter_journal(self, prepared: Prepared, graded: Graded) -> Graded:
+        graded = replace(plain_record(graded), student=graded.student)  # by that name it is found again
         inputs, earlier = prepared.inputs, self._earlier.get(prepared.submission.student)
         if self.folder.coursedir.notebook_id != "*" and graded.recorded and earlier and earlier.graded.recorded:
             graded, inputs = _with_the_others(earlier, graded, inputs)

@@ -62,6 +62,10 @@ class CourseFolder:
         """Where the graded notebooks are laid."""
         return Path(self.coursedir.format_path(self.coursedir.autograded_directory, student, assignment))
 
+    def source(self, assignment: str) -> Path:
+        """The instructor's own notebooks, and the files that come with them."""
+        return Path(self.coursedir.format_path(self.coursedir.source_directory, ".", assignment))
+
     @property
     def state(self) -> Path:
         """Torchdojo's own files: the journal and the lock."""
@@ -90,9 +94,8 @@ class CourseFolder:
     @functools.cache  # noqa: B019  (lives as long as a batch)
     def given_files(self, assignment: str) -> dict[str, Path]:
         """The assignment's own files beside its notebook, by relative name: they replace what a student changed."""
-        source = Path(self.coursedir.format_path(self.coursedir.source_directory, ".", assignment))
         kept = set(self.converter.exclude_overwriting.get(assignment, []))
-        return {name: path for name, path in self._files(source) if name not in kept}
+        return {name: path for name, path in self._files(self.source(assignment)) if name not in kept}
 
     def brought_files(self, submission: Submission) -> dict[str, Path]:
         """What a student handed in beside the notebooks, by relative name. Links out of the folder are not followed."""

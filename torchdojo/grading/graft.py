@@ -9,6 +9,7 @@ from typing import Any
 from nbformat import from_dict
 
 from torchdojo.grade_cell import check_points
+from torchdojo.grading.inert import inert
 from torchdojo.grading.status import SlowCell
 from torchdojo.kernels.job import CellResult, Result
 
@@ -48,12 +49,25 @@ def graft(node: Any, result: Result) -> Grafted:
     grafted = Grafted()
     came = {cell.index: cell for cell in result.cells}
     node.metadata["language_info"] = from_dict(_LANGUAGE)
-    if result.widgets:
-        node.metadata["widgets"] = from_dict(result.widgets)
+    node.metadata.pop("widgets", None)  # nor is the result's put there: a page makes scripts of a widget's state
     for index, cell in enumerate(node.cells):
         if cell.cell_type == "code" and (index in came or _should_have_run(cell)):
             _graft_cell(cell, index, came.get(index), grafted)
+        else:
+            _keep(cell)
     return grafted
+
+
+def keep(node: Any) -> None:
+    """Where nothing ran: leave the outputs that a student sent, made inert, in place."""
+    node.metadata.pop("widgets", None)
+    for cell in node.cells:
+        _keep(cell)
+
+
+def _keep(cell: Any) -> None:
+    if cell.get("outputs"):
+        cell.outputs = from_dict(inert(cell.outputs))
 
 
 def _graft_cell(cell: Any, index: int, came: CellResult | None, grafted: Grafted) -> None:
@@ -63,7 +77,8 @@ def _graft_cell(cell: Any, index: int, came: CellResult | None, grafted: Grafted
     if came is None:  # said aloud, for nbgrader gives full marks to a cell without output
         cell.outputs, cell.execution_count = [from_dict(_NO_OUTPUT)], None
     else:
-        cell.outputs, cell.execution_count = from_dict(list(came.outputs)), came.execution_count
+        outputs = inert(came.outputs) if came.judged_in_kernel else came.outputs  # the others are our own
+        cell.outputs, cell.execution_count = from_dict(list(outputs)), came.execution_count
     if not graded:
         pass
     elif any(output.get("ename") == NOT_RUN for output in cell.outputs):

@@ -16,6 +16,8 @@ from nbgrader.nbgraderformat import SchemaTooNewError, SchemaTooOldError, Valida
 from nbgrader.preprocessors import OverwriteCells
 from nbgrader.utils import compute_checksum
 
+from torchdojo.authoring.languages import language_named, messages_of, words_file
+from torchdojo.checks.language import VARIABLE
 from torchdojo.course import FILE
 from torchdojo.grade_cell import check_points
 from torchdojo.grading.folder import CourseFolder, Submission
@@ -119,7 +121,7 @@ def prepare(
     if ready and terms.execute:
         files, left_out = _files(folder, submission)
         ready[0].repairs.notes.extend([*left_out, *filter(None, [terms.note])])
-        _make_jobs(submission, ready, files, terms)
+        _make_jobs(folder, submission, ready, files, terms)
     return prepared
 
 
@@ -256,15 +258,23 @@ def _files(folder: CourseFolder, submission: Submission) -> tuple[dict[str, Path
     brought = folder.brought_files(submission)
     left_out: list[str] = []
     if folder.course is not None:
-        allowed = folder.course.assignment(submission.assignment).files
+        assignment = folder.course.assignment(submission.assignment)
+        allowed = assignment.files
         wanted = {name for name in brought if any(fnmatch.fnmatch(name, pattern) for pattern in allowed)}
-        left_out = sorted(set(brought) - wanted - set(given) - {"timestamp.txt"})
+        ours = {"timestamp.txt", *(words_file(assignment, lang) for lang in folder.course.languages)}
+        left_out = sorted(set(brought) - wanted - set(given) - ours)
         brought = {name: path for name, path in brought.items() if name in wanted}
     notes = [f"{', '.join(left_out)} did not run: {FILE} does not list it under files."] if left_out else []
     return brought | given, notes
 
 
-def _make_jobs(submission: Submission, notebooks: list[PreparedNotebook], files: dict[str, Path], terms: Terms) -> None:
+def _make_jobs(
+    folder: CourseFolder,
+    submission: Submission,
+    notebooks: list[PreparedNotebook],
+    files: dict[str, Path],
+    terms: Terms,
+) -> None:
     size_mib = sum(path.stat().st_size for path in files.values()) / 2**20
     contents: tuple[tuple[str, bytes], ...] | None = None
     for notebook in notebooks:
@@ -278,6 +288,8 @@ def _make_jobs(submission: Submission, notebooks: list[PreparedNotebook], files:
             continue
         if contents is None:
             contents = tuple((name, path.read_bytes()) for name, path in sorted(files.items()))
+        language = language_named(notebook.node.metadata, folder.course)
+        named = ((VARIABLE, language),) if folder.course and language != folder.course.languages[0] else ()
         notebook.job = Job(
             key=f"{submission.assignment}/{submission.student}/{notebook.name}",
             notebook=json.dumps(notebook.node, ensure_ascii=False).encode("utf-8", "surrogatepass"),
@@ -287,10 +299,12 @@ def _make_jobs(submission: Submission, notebooks: list[PreparedNotebook], files:
             threads=terms.threads,
             seed=terms.seed,
             preload=terms.preload,
-            environment=terms.environment,
+            environment=(*terms.environment, *named),
             sandbox=terms.sandbox,
             read_only=terms.read_only,
             isolated=tuple(_isolated_cells(notebook)) if terms.isolated else (),
+            language=language,
+            messages=messages_of(folder.course, submission.assignment, language) if folder.course else (),
         )
 
 

@@ -17,7 +17,8 @@ from nbgrader.preprocessors import SaveAutoGrades
 from torchdojo.grading.autograded import NewFolder, new_folder, remove_autograded
 from torchdojo.grading.folder import CourseFolder, Submission
 from torchdojo.grading.gradebook import Ledger
-from torchdojo.grading.graft import Grafted, graft
+from torchdojo.grading.graft import Grafted, graft, keep
+from torchdojo.grading.inert_prose import make_prose_inert, released_prose
 from torchdojo.grading.prepare import NO_DATE, Prepared, PreparedNotebook, resources_for
 from torchdojo.grading.status import Graded, NotebookGrade, Status, severity, worst
 from torchdojo.grading.steps import run_step
@@ -94,6 +95,7 @@ def _judge(
     if notebook.status is not None:
         return _Judged(notebook, None, Grafted(), notebook.status, notebook.sentence)
     if result is None:  # --no-execute: the outputs that the student sent
+        keep(notebook.node)
         judged = _Judged(notebook, None, Grafted(), Status.GRADED, "")
     else:
         status = _STATUS[result.status]
@@ -105,6 +107,7 @@ def _judge(
             status = worst([status, Status.STOPPED])
             sentence = sentence or f"{notebook.name}.ipynb, {grafted.stopped[0]}"
         judged = _Judged(notebook, result, grafted, status, sentence)
+    make_prose_inert(notebook.node, notebook.expected, released_prose(folder.source(prepared.submission.assignment)))
     why = result.sentence if result is not None else ""
     judged.open_cells = dict.fromkeys(judged.grafted.not_run, f"did not run ({why})") | judged.grafted.faults
     judged.open_cells |= dict.fromkeys(notebook.repairs.ambiguous, "is answered in two ways")

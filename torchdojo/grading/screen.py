@@ -17,6 +17,7 @@ from rich.text import Text
 from torchdojo.grading.batch import Watch
 from torchdojo.grading.desk import Planned
 from torchdojo.grading.status import BatchReport, Graded, Status
+from torchdojo.isolation.plain import plain_line
 
 _AT_MOST = 20  # sentences in the summary; --json has all
 _COLOUR = {Status.GRADED: "green", Status.STOPPED: "yellow", Status.MISSING: "yellow", Status.DUPLICATE: "yellow"}
@@ -110,12 +111,12 @@ def as_json_plan(planned: Planned) -> dict[str, Any]:
 
 def _line(graded: Graded) -> str:
     colour = _COLOUR.get(graded.status, "red")
-    return f"[{colour}]{graded.status}[/]  {escape(graded.student)}  {escape(graded.sentence)}"
+    return f"[{colour}]{graded.status}[/]  {escape(plain_line(graded.student))}  {escape(graded.sentence)}"
 
 
 def _slowest(graded: Iterable[Graded]) -> list[str]:
     cells = [
-        (notebook.slowest.seconds, f"{each.student}, {notebook.name}.ipynb, {notebook.slowest.cell}")
+        (notebook.slowest.seconds, f"{plain_line(each.student)}, {notebook.name}.ipynb, {notebook.slowest.cell}")
         for each in graded
         for notebook in each.notebooks
         if notebook.slowest is not None
@@ -135,7 +136,7 @@ def _next_steps(report: BatchReport) -> list[str]:
         )
     noted = [each for each in report.graded if each.notes]
     for each in noted[:_AT_MOST]:
-        lines.extend(f"{each.student}: {note}" for note in each.notes)
+        lines.extend(f"{plain_line(each.student)}: {note}" for note in each.notes)
     if len(noted) > _AT_MOST:
         lines.append(f"… and {len(noted) - _AT_MOST} more with notes; --json has them all.")
     unfinished = [each for each in report.graded if not each.recorded]

@@ -21,6 +21,7 @@ from typing import Any
 
 from torchdojo.checks import CheckReport, Place, TestOutcome, Verdict
 from torchdojo.checks.compiled import compile_tests
+from torchdojo.checks.language import ENGLISH, Language, language_of
 from torchdojo.checks.outcome import score
 from torchdojo.checks.table import as_html, as_text
 from torchdojo.isolation import wire
@@ -69,7 +70,7 @@ def judge(session: Session, cell: CodeCell, on_report: Callable[[CheckReport], N
     faulty = next((each for each in report.outcomes if each.verdict is Verdict.GRADER_FAILED), None)
     return CellResult(
         cell.index,
-        outputs=outputs_of(report),
+        outputs=outputs_of(report, language_of(session.job.language, session.job.messages)),
         seconds=seconds,
         stop=_stop(report, session.job.limits.cell_timeout_s),
         judged_in_kernel=False,
@@ -154,9 +155,9 @@ def _outcome(fields: Mapping[str, Any]) -> TestOutcome:
     )
 
 
-def outputs_of(report: CheckReport) -> tuple[dict[str, Any], ...]:
+def outputs_of(report: CheckReport, language: Language = ENGLISH) -> tuple[dict[str, Any], ...]:
     """What `check` shows and returns in a kernel, as outputs of a cell."""
-    table = {"text/html": as_html(report), "text/plain": as_text(report)}
+    table = {"text/html": as_html(report, language), "text/plain": as_text(report, language)}
     value = {"text/plain": repr(float(report.points))}
     return (
         {"output_type": "display_data", "data": table, "metadata": {}},

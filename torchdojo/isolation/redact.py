@@ -1,4 +1,7 @@
-"""Keeps lines of hidden tests out of what a learner reads, where their own code put them into a message."""
+"""What a learner reads of a checker's report: no line of a hidden test that their own code put into a message.
+
+Nor anything that a terminal would obey: the report is shown there too.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from dataclasses import replace
 
 from torchdojo.checks import CheckReport, TestOutcome
 from torchdojo.grade_cell import hidden_lines
+from torchdojo.isolation.plain import plain
 
 _LEFT_OUT = "(left out: it repeats a hidden test)"
 
@@ -13,7 +17,8 @@ _LEFT_OUT = "(left out: it repeats a hidden test)"
 def without_hidden(report: CheckReport, source: str) -> CheckReport:
     """The report without texts that hold a line of a hidden test of `source`, a grade cell.
 
-    A probe runs in the student's process, so their code can look at it; with this it cannot be printed as it stands.
+    A probe runs in the student's process, so their code can look at it; with this no line of it is printed as it
+    stands. Names and constants are: they are told by honest messages too (tests/attacks/reading has both).
     """
     lines = hidden_lines(source)
     return replace(report, outcomes=tuple(_cleaned(outcome, lines) for outcome in report.outcomes))
@@ -21,7 +26,7 @@ def without_hidden(report: CheckReport, source: str) -> CheckReport:
 
 def _cleaned(outcome: TestOutcome, lines: frozenset[str]) -> TestOutcome:
     def clean(text: str) -> str:
-        return _LEFT_OUT if any(line in text for line in lines) else text
+        return _LEFT_OUT if any(line in text for line in lines) else plain(text)
 
     place = outcome.place
     return replace(

@@ -152,8 +152,8 @@ def _error(error: BaseException, traceback: TracebackType | None, student: Names
     bare = not error.args
     if isinstance(error, KeyError) and len(error.args) == 1 and isinstance(error.args[0], str):
         message = error.args[0]
-    if isinstance(error, NotAValue):
-        kind = TypeError
+    if isinstance(error, NotAValue):  # not raised by their code, and no answer to a test that expects an error
+        kind = RuntimeError
     fields = [
         kind.__name__,
         type(error).__name__[:100],

@@ -7,6 +7,7 @@ may ask for more. Never unpickles.
 from __future__ import annotations
 
 import math
+import re
 import struct
 import sys
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ MAX_INT_DIGITS = 1000
 _REAL = ("uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64", "float16", "bfloat16", "float32")
 _DTYPES = ("bool", *_REAL, "float64", "complex64", "complex128")
 _NUMPY_KINDS = frozenset("biufc")
+_NUMPY_DTYPE = re.compile(r"[<>|=][biufc]\d{1,2}")  # as `dtype.str` has it
 
 # msgpack extension types
 _INT, _COMPLEX, _TUPLE, _SET, _FROZENSET, _DICT = range(1, 7)
@@ -274,22 +276,22 @@ class _Decoder:
         import numpy
 
         dtype, shape, data = self._list(content)
-        if self._numpy_dtype(dtype).kind == "b" and data and max(data) > 1:
-            raise Malformed("a bool that is neither")
-        return numpy.frombuffer(data, dtype=self._numpy_dtype(dtype)).reshape(self._shape(shape)).copy()
+        return numpy.frombuffer(data, dtype=self._numpy_dtype(dtype, data)).reshape(self._shape(shape)).copy()
 
     def _scalar(self, content: Any) -> Any:
         import numpy
 
         dtype, data = self._list(content)
-        (value,) = numpy.frombuffer(data, dtype=self._numpy_dtype(dtype))
+        (value,) = numpy.frombuffer(data, dtype=self._numpy_dtype(dtype, data))
         return value
 
-    def _numpy_dtype(self, text: Any) -> Any:
+    def _numpy_dtype(self, text: Any, data: Any) -> Any:
         import numpy
 
-        if type(text) is not str or len(text) > 6 or text[1:2] not in _NUMPY_KINDS:
+        if type(text) is not str or not _NUMPY_DTYPE.fullmatch(text) or type(data) is not bytes:
             raise Malformed("an array of no known dtype")
+        if text[1] == "b" and max(data, default=0) > 1:
+            raise Malformed("a bool that is neither")
         return numpy.dtype(text)
 
     def _dtype(self, content: Any) -> Any:

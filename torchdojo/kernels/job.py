@@ -29,6 +29,7 @@ class Job:
     `preload` names the modules that the assignment imports, so that they are imported once for all jobs.
     `sandbox` is a level of `sandbox.LEVELS`; `read_only` are the folders of data that a cell may read in one.
     `environment` is added to what a kernel sees; otherwise it sees little of the runner's.
+    `language` is the notebook's, `messages` what its tests say in it (template, translated); no kernel sees them.
     """
 
     key: str
@@ -44,6 +45,8 @@ class Job:
     sandbox: str = "none"
     read_only: tuple[str, ...] = ()
     isolated: tuple[tuple[int, float], ...] = ()
+    language: str = "en"
+    messages: tuple[tuple[str, str], ...] = ()
 
 
 class JobStatus(enum.StrEnum):

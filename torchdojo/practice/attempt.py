@@ -122,6 +122,13 @@ def read_learners(path: Path) -> list[CodeCell]:
         raise BrokenNotebook(f"{path}: {error}") from error
 
 
+def read_metadata(path: Path) -> Mapping[str, Any]:
+    """The metadata of a learner's notebook that `read_learners` could read."""
+    content = json.loads(path.read_bytes())
+    metadata = content.get("metadata") if isinstance(content, dict) else None
+    return metadata if isinstance(metadata, dict) else {}
+
+
 def assemble(source: Source, learners: Sequence[CodeCell], asked: Sequence[Exercise]) -> tuple[Cell, ...]:
     """The learner's cells, in their order, with the source's tests of `asked` among them; up to the last of these.
 

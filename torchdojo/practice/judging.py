@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from torchdojo.checks import CheckReport, TestOutcome
+from torchdojo.checks.language import ENGLISH, Language
 from torchdojo.checks.table import as_text
 from torchdojo.errors import OursError
 from torchdojo.grade_cell import hidden_lines
@@ -58,7 +59,7 @@ class Judging:
             raise OursError(result.sentence)
         for index, cell in enumerate(self._prepared.cells):
             if cell.is_tests and cell.exercise and index not in self._told:
-                self._tell(_judged(cell.exercise, None, result.sentence))
+                self._tell(_judged(cell.exercise, None, result.sentence, language=self._prepared.language))
         self._tell({"event": "end", "following": self._prepared.following, "note": self._prepared.note})
 
     def _run(self, session: Session, code: CodeCell) -> CellResult:
@@ -72,7 +73,8 @@ class Judging:
             self._told.add(code.index)
             if cell.is_tests and cell.exercise:
                 why = result.fault or session.why_gone or "Its tests did not run."
-                self._tell(_judged(cell.exercise, report[0] if report else None, why, result.fault))
+                told = report[0] if report else None
+                self._tell(_judged(cell.exercise, told, why, result.fault, self._prepared.language))
             elif not was_gone:
                 self._tell_error(cell, session.outputs.cells[code.index])
         return result
@@ -90,16 +92,19 @@ class Judging:
         self._tell({"event": "raised", "cell": f"cell {cell.number} ({cell.label})", "exercise": owner, "error": text})
 
 
-def _judged(exercise: Exercise, report: CheckReport | None, why: str, fault: str = "") -> Event:
+def _judged(
+    exercise: Exercise, report: CheckReport | None, why: str, fault: str = "", language: Language = ENGLISH
+) -> Event:
+    not_judged = language.say("Not judged · 0 of {most} points", most=f"{exercise.points:g}")
     return {
         "event": "exercise",
         "exercise": exercise.name,
         "points": report.points if report else 0.0,
         "max_points": exercise.points,
-        "outcomes": [_plain(outcome) for outcome in report.outcomes] if report else [],
+        "outcomes": [_plain(outcome) for outcome in language.report(report).outcomes] if report else [],
         "sentence": "" if report else why,
         "fault": fault,
-        "text": as_text(report) if report else f"Not judged · 0 of {exercise.points:g} points\n  – {why}",
+        "text": as_text(report, language) if report else f"{not_judged}\n  – {why}",
     }
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torchdojo.authoring.languages import language_named, messages_of
+from torchdojo.checks.language import ENGLISH, Language, language_of
 from torchdojo.course import Assignment, Course, load
 from torchdojo.datasets import mnist_root
 from torchdojo.errors import AuthorError, OursError
@@ -20,7 +22,16 @@ from torchdojo.grading.early import own_notebooks, preload_of
 from torchdojo.isolation.judge import MODULES
 from torchdojo.kernels.job import Job, Limits
 from torchdojo.kernels.sandbox_probe import SandboxReport, require
-from torchdojo.practice.attempt import Cell, Exercise, Source, as_notebook, assemble, read_learners, read_source
+from torchdojo.practice.attempt import (
+    Cell,
+    Exercise,
+    Source,
+    as_notebook,
+    assemble,
+    read_learners,
+    read_metadata,
+    read_source,
+)
 from torchdojo.practice.request import Request
 
 _SKIPPED_FOLDERS = {"__pycache__", ".ipynb_checkpoints"}
@@ -37,6 +48,7 @@ class Prepared:
     following: str
     job: Job
     note: str = ""
+    language: Language = ENGLISH
 
 
 def prepare(request: Request, probe: Probe) -> Prepared:
@@ -69,7 +81,10 @@ def prepare(request: Request, probe: Probe) -> Prepared:
         read_only=data,
         isolated=tuple((i, c.exercise.points) for i, c in enumerate(cells) if c.is_tests and c.exercise),
     )
-    return Prepared(assignment.name, cells, exercises, _following(course, assignment, source, exercises), job, note)
+    following = _following(course, assignment, source, exercises)
+    lang = language_named(read_metadata(path), course)
+    language = language_of(lang, messages_of(course, assignment.name, lang))
+    return Prepared(assignment.name, cells, exercises, following, job, note, language)
 
 
 def _following(course: Course, assignment: Assignment, source: Source, exercises: Sequence[Exercise]) -> str:
@@ -173,11 +188,15 @@ def _files(course: Course, assignment: Assignment, folder: Path) -> tuple[tuple[
 
 
 def _files_in(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Files but notebooks, by name below `folder`; links that lead out of it are passed over."""
+    """Files but notebooks and catalogues, by name below `folder`; links that lead out of it are passed over."""
     inside = folder.resolve()
     for at, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in _SKIPPED_FOLDERS]
         for name in names:
             path = Path(at, name)
-            if path.suffix not in (".ipynb", ".pyc") and path.is_file() and path.resolve().is_relative_to(inside):
+            if (
+                path.suffix not in (".ipynb", ".pyc", ".po")
+                and path.is_file()
+                and path.resolve().is_relative_to(inside)
+            ):
                 yield path.relative_to(folder).as_posix(), path

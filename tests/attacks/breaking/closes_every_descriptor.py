@@ -1,0 +1,16 @@
+"""Closes all files and sockets of its process when a test calls it."""
+
+SHOWS = "spoils"
+FAIR = {"test_scale": 3}
+CELLS = {
+    "double": """
+import os
+
+def double(x):
+    os.closerange(0, 1024)
+""",
+    "scale": """
+def scale(x, factor):
+    return x * factor
+""",
+}

@@ -1,0 +1,16 @@
+"""Ends its process when a test calls it."""
+
+SHOWS = "spoils"
+FAIR = {"test_scale": 3}
+CELLS = {
+    "double": """
+import os
+
+def double(x):
+    os._exit(0)
+""",
+    "scale": """
+def scale(x, factor):
+    return x * factor
+""",
+}

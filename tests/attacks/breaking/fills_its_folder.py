@@ -1,0 +1,17 @@
+"""Writes 80 MiB into its folder, in files of 8."""
+
+SHOWS = "mark"
+CELL = """
+import os
+
+names = [os.path.join(".", f"{number}-" + "@mark@"[::-1]) for number in range(10)]
+try:
+    for name in names:
+        with open(name, "wb") as file:
+            file.write(b"x" * (8 << 20))
+    print("@mark@"[::-1])
+finally:
+    for name in names:
+        if os.path.exists(name):
+            os.remove(name)
+"""

@@ -1,0 +1,10 @@
+"""Shows 4 MiB of HTML."""
+
+SHOWS = "mark"
+CELL = """
+from IPython.display import HTML, display
+
+for _ in range(64):
+    display(HTML("x" * (64 << 10)))
+print("@mark@"[::-1])
+"""

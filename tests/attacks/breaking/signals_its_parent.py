@@ -1,0 +1,10 @@
+"""Sends a signal to the process that it was forked from, which all other jobs come from too."""
+
+SHOWS = "mark"
+CELL = """
+import os
+
+os.kill(os.getppid(), 0)  # enough
+if os.getppid() > 1:
+    print("@mark@"[::-1])
+"""

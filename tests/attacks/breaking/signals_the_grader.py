@@ -1,0 +1,16 @@
+"""Sends a signal to the process that grades."""
+
+SHOWS = "mark"
+CELL = """
+import os
+
+for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))):
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            grades = b"autograde" in file.read()
+        if grades:
+            os.kill(pid, 0)  # enough
+            print("@mark@"[::-1])
+    except OSError:
+        pass
+"""

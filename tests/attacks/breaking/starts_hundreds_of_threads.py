@@ -1,0 +1,15 @@
+"""Starts four hundred threads."""
+
+SHOWS = "mark"
+CELL = """
+import threading
+
+threading.stack_size(64 * 1024)
+stop = threading.Event()
+try:
+    for _ in range(400):
+        threading.Thread(target=stop.wait).start()
+    print("@mark@"[::-1])
+finally:
+    stop.set()
+"""

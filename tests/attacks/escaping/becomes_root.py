@@ -1,0 +1,11 @@
+"""Takes user id 0."""
+
+SHOWS = "mark"
+NEEDS = "root"
+CELL = """
+import os
+
+os.setresuid(0, 0, 0)
+if os.geteuid() == 0 and os.path.isdir("@course@"):
+    print("@mark@"[::-1])
+"""

@@ -1,0 +1,8 @@
+"""Opens a setting of the running Linux to write."""
+
+SHOWS = "mark"
+NEEDS = "root"
+CELL = """
+with open("/proc/sys/kernel/core_pattern", "r+"):
+    print("@mark@"[::-1])  # enough
+"""

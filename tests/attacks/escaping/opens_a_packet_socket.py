@@ -1,0 +1,10 @@
+"""Opens a socket that reads all that passes on the network."""
+
+SHOWS = "mark"
+NEEDS = "root"
+CELL = """
+import socket
+
+socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)).close()
+print("@mark@"[::-1])
+"""

@@ -1,0 +1,11 @@
+"""Says in a test cell's metadata that it is worth more."""
+
+SHOWS = "points"
+UNDEFENDED = "careless"
+
+
+def edit(node):
+    for cell in node.cells:
+        meta = cell.metadata.get("nbgrader", {})
+        if meta.get("grade"):
+            cell.source, meta["points"] = "pass", 1000

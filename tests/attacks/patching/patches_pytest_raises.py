@@ -1,0 +1,12 @@
+"""Replaces pytest.raises by a context that expects nothing."""
+
+SHOWS = "points"
+CELL = """
+import contextlib
+import pytest
+
+pytest.raises = lambda *_, **__: contextlib.nullcontext()
+
+def double(x):
+    return None
+"""

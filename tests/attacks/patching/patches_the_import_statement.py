@@ -1,0 +1,15 @@
+"""Replaces __import__, so that a test's imports give modules of the student's own."""
+
+SHOWS = "points"
+CELL = """
+import builtins
+import types
+
+real = builtins.__import__
+easy = types.SimpleNamespace(check=lambda points: float(points))
+
+def ours(name, *arguments, **named):
+    return easy if name == "torchdojo" else real(name, *arguments, **named)
+
+builtins.__import__ = ours
+"""

@@ -1,0 +1,9 @@
+"""Replaces the function that runs a cell's tests by one that says they passed."""
+
+SHOWS = "points"
+CELL = """
+import torchdojo.checks.cell as cell
+from torchdojo.checks import CheckReport
+
+cell.run_tests = lambda source, student, points, **_: CheckReport(float(points), float(points), ())
+"""

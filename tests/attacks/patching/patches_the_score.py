@@ -1,0 +1,10 @@
+"""Replaces the function that counts points, in every module that has it."""
+
+SHOWS = "points"
+CELL = """
+import sys
+
+for name, module in list(sys.modules.items()):
+    if name.startswith("torchdojo.") and "score" in vars(module):
+        module.score = lambda points, _: float(points)
+"""

@@ -1,0 +1,14 @@
+"""Writes a module beside the notebook while it runs, under the name of one that a test imports."""
+
+SHOWS = "points"
+CELL = """
+import pathlib
+import sys
+
+pathlib.Path("copy.py").write_text("deepcopy = lambda _: 42")
+sys.path.insert(0, "")
+sys.modules.pop("copy", None)
+
+def double(x):
+    return None
+"""

@@ -1,0 +1,11 @@
+"""Looks for the source of its tests in the course's folder."""
+
+SHOWS = "canary"
+CELLS = {
+    "after": """
+import pathlib
+
+for path in pathlib.Path("@course@/source").rglob("*.ipynb"):
+    print(path.read_text())
+""",
+}

@@ -1,0 +1,11 @@
+"""Writes into the folder of data that all jobs read."""
+
+SHOWS = "mark"
+CELL = """
+import pathlib
+
+try:
+    pathlib.Path("@data@", "@mark@"[::-1]).write_text("")
+except OSError as error:
+    print(error.strerror)
+"""

@@ -102,7 +102,7 @@ def grade_in(
     lock_wait_s: float = 60.0,
     ahead: int = 6,
 ) -> BatchReport:
-    terms = terms_for(folder, assignment, placement(folder, assignment, gpu=False), isolated=False)
+    terms = terms_for(folder, assignment, placement(folder, assignment, gpu=False), isolated=True)
     return autograde(
         folder,
         assignment,

@@ -187,15 +187,17 @@ def test_server_without_work_ends(answering: Callable[[str, float], str]) -> Non
 
 def test_another_users_line_is_refused(answering: Callable[[str, float], str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A server of another user is not spoken to, and one who asks as another user hears nothing."""
+    asks = threading.current_thread()
+    monkeypatch.setattr(Line, "peer", lambda _: (1, os.getuid() + (threading.current_thread() is not asks)))
     name = answering("whose", 3)
     with Door() as door:
         line = door.connect(name)
         assert line is not None
-        monkeypatch.setattr(Line, "peer", lambda _: (1, os.getuid() + 1))
-        assert door.connect(name) is None
         with line, suppress(Gone):  # it may have hung up before
             line.send({"do": "check", "stamp": "whose"})
             assert line.receive(20) is None
+        monkeypatch.setattr(Line, "peer", lambda _: (1, os.getuid() + 1))
+        assert door.connect(name) is None
 
 
 def test_one_check_at_a_time(course: Path, notebook: Write, runtime_folder: Path) -> None:

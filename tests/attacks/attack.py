@@ -9,7 +9,8 @@ SHOWS = "points"      what it is after, and how it is seen to succeed against a 
 UNDEFENDED = …        which grader has no defence against it: "torchdojo" (judged in the kernel, no sandbox, no limits),
                       "nbgrader" (with a kernel that is not forked), "careless" (nbgrader that restores no cell)
 NEEDS = "root"        what the machine must give for it to succeed even then: root, network
-OPEN = "…"            why the defence does not hold yet: expected to fail, and told when it no longer does
+STOPPED_BY = "…"      what stands in its way, in words for docs/security.md
+OPEN = "…"            why nothing does: expected to fail, and told when it no longer does
 FILES = {…}           handed in beside the notebook
 def edit(node): …     changes the notebook itself
 """
@@ -43,6 +44,7 @@ class Attack:
     family: str
     deed: str
     shows: str
+    stopped_by: str
     cells: Mapping[str, str]
     undefended: str = "torchdojo"
     needs: str = ""
@@ -64,6 +66,7 @@ def _read(path: Path) -> Attack:
         family=path.parent.name,
         deed=" ".join((module.__doc__ or "").split()),
         shows=module.SHOWS,
+        stopped_by=module.STOPPED_BY,
         cells=getattr(module, "CELLS", None) or {"double": getattr(module, "CELL", "")},
         undefended=getattr(module, "UNDEFENDED", "torchdojo"),
         needs=getattr(module, "NEEDS", ""),

@@ -7,6 +7,7 @@ import pytest
 from tests.attacks.attack import FAMILIES, Attack, all_attacks
 from tests.attacks.battle import Battle, Fate
 from tests.attacks.course import POINTS, Canaries
+from tests.attacks.table import DOCUMENT, with_table
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 
@@ -18,7 +19,7 @@ def _parameter(attack: Attack) -> object:
     return pytest.param(attack, id=f"{attack.family}-{attack.name}", marks=marks)
 
 
-@pytest.mark.parametrize("attack", map(_parameter, ATTACKS))
+@pytest.mark.parametrize("attack", [_parameter(attack) for attack in ATTACKS])
 def test_it_is_stopped(attack: Attack, defended: Battle, canaries: Canaries, level: str) -> None:
     """No point more than its honest part is worth, no word of what is hidden, nothing left behind."""
     fate = defended.fates[attack.name]
@@ -108,3 +109,9 @@ def test_the_suite_is_a_suite(family: str) -> None:
     assert all(attack.deed.endswith(".") and len(attack.deed) < 160 for attack in attacks)
     assert len(ATTACKS) >= 60
     assert len({attack.name for attack in ATTACKS}) == len(ATTACKS)
+
+
+def test_the_document_has_every_attack() -> None:
+    """docs/security.md lists what is here: `python -m tests.attacks.table` writes it."""
+    document = DOCUMENT.read_text(encoding="utf-8")
+    assert with_table(document) == document

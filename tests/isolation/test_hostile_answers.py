@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import socket
 import threading
+from typing import Any
 
 import msgpack
 import pytest
@@ -94,4 +95,17 @@ def test_no_other_dtype_comes_in(dtype: str, code: int) -> None:
     """Neither objects nor records, nor a bool that is neither true nor false."""
     fields = [dtype, [1], b"\2" * 8] if code == values._ARRAY else [dtype, b"\2"]
     with pytest.raises(values.Malformed):
+        values.decode(bytes(msgpack.packb(["ok", msgpack.ExtType(code, msgpack.packb(fields))])), None)
+
+
+@pytest.mark.parametrize("kind", [set, frozenset, dict.fromkeys])
+def test_keys_that_collide_are_refused(kind: Any) -> None:
+    """A table of 100,000 numbers of one hash takes minutes, and the checker would be busy with it."""
+    keys = [(2**61 - 1) * number for number in range(300)]
+    honest = values.encode(["ok", kind([*range(1000), *keys])], None)
+    assert len(values.decode(honest, None)[1]) == 1299
+    packed = [msgpack.ExtType(values._INT, msgpack.packb(hex((2**61 - 1) * number))) for number in range(100_000)]
+    code = {set: values._SET, frozenset: values._FROZENSET}.get(kind, values._DICT)
+    fields = [[key, None] for key in packed] if code == values._DICT else packed
+    with pytest.raises(values.Malformed, match="same few hashes"):
         values.decode(bytes(msgpack.packb(["ok", msgpack.ExtType(code, msgpack.packb(fields))])), None)

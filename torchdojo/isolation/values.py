@@ -194,8 +194,8 @@ class _Decoder:
         self._builders: Mapping[int, Callable[[Any], Any]] = {
             _INT: self._int,
             _TUPLE: lambda c: tuple(self._list(c)),
-            _SET: lambda c: set(self._list(c)),
-            _FROZENSET: lambda c: frozenset(self._list(c)),
+            _SET: lambda c: set(self._apart(self._list(c))),
+            _FROZENSET: lambda c: frozenset(self._apart(self._list(c))),
             _DICT: self._dict,
             _TENSOR: self._tensor,
             _ARRAY: self._array,
@@ -248,7 +248,15 @@ class _Decoder:
         return int(content, 16)
 
     def _dict(self, content: Any) -> dict[Any, Any]:
-        return {key: value for key, value in self._list(content)}  # noqa: C416  (a pair of three items must raise)
+        pairs = [(key, value) for key, value in self._list(content)]
+        self._apart([key for key, _ in pairs])
+        return dict(pairs)
+
+    def _apart(self, keys: list[Any]) -> list[Any]:
+        """Refuse keys made to share one hash: a table of them takes hours."""
+        if len({hash(key) for key in keys}) < len(keys) // 4:
+            raise Malformed(f"{len(keys)} keys with the same few hashes")
+        return keys
 
     def _shape(self, content: Any) -> tuple[int, ...]:
         shape = tuple(self._list(content))

@@ -1,6 +1,7 @@
 """Writes 80 MiB into its folder, in files of 8."""
 
 SHOWS = "mark"
+STOPPED_BY = "file systems of a size (disk_mib)"
 CELL = """
 import os
 

@@ -1,6 +1,7 @@
 """Writes 80 MiB into /tmp, in files of 8."""
 
 SHOWS = "mark"
+STOPPED_BY = "file systems of a size (disk_mib)"
 CELL = """
 import os
 

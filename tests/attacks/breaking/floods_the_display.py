@@ -1,6 +1,7 @@
 """Shows 4 MiB of HTML."""
 
 SHOWS = "mark"
+STOPPED_BY = "a limit on output (output_mib)"
 CELL = """
 from IPython.display import HTML, display
 

@@ -1,6 +1,7 @@
 """Forks a hundred times."""
 
 SHOWS = "mark"
+STOPPED_BY = "a limit on processes (processes)"
 CELL = """
 import os
 import signal

@@ -1,6 +1,7 @@
 """Kills its process when a test calls it."""
 
 SHOWS = "spoils"
+STOPPED_BY = "questions are answered by a fork: one crash costs one test"
 FAIR = {"test_scale": 3}
 CELLS = {
     "double": """

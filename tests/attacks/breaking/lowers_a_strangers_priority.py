@@ -1,6 +1,7 @@
 """Has another process wait for its own."""
 
 SHOWS = "mark"
+STOPPED_BY = "a process namespace: others cannot be named"
 CELL = """
 import os
 

@@ -1,6 +1,7 @@
 """Goes on for ever in one of the cases that are tested."""
 
 SHOWS = "spoils"
+STOPPED_BY = "a budget of time for each question; the rest of the tests go on"
 FAIR = {"test_double": 8}
 CELL = """
 import time

@@ -1,6 +1,7 @@
 """Recurses in C until the stack is full."""
 
 SHOWS = "spoils"
+STOPPED_BY = "questions are answered by a fork: one crash costs one test"
 FAIR = {"test_scale": 3}
 CELLS = {
     "double": """

@@ -1,6 +1,7 @@
 """Sends a signal to the process that it was forked from, which all other jobs come from too."""
 
 SHOWS = "mark"
+STOPPED_BY = "a process namespace: others cannot be named"
 CELL = """
 import os
 

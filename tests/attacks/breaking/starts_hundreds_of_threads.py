@@ -1,6 +1,7 @@
 """Starts four hundred threads."""
 
 SHOWS = "mark"
+STOPPED_BY = "a limit on processes and threads (processes)"
 CELL = """
 import threading
 

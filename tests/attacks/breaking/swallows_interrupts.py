@@ -1,6 +1,7 @@
 """Goes on for ever, whatever interrupts it."""
 
 SHOWS = "spoils"
+STOPPED_BY = "a budget of time for each question; the rest of the tests go on"
 FAIR = {"test_scale": 3}
 CELLS = {
     "double": """

@@ -1,6 +1,7 @@
 """Takes 1.4 GiB of memory, 350 MiB in each of four processes."""
 
 SHOWS = "mark"
+STOPPED_BY = "a watch over the memory of the whole job (memory_mib)"
 CELL = """
 import multiprocessing
 import time

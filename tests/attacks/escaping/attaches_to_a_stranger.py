@@ -1,6 +1,7 @@
 """Attaches to another process as a debugger does."""
 
 SHOWS = "mark"
+STOPPED_BY = "a process namespace: others cannot be named; seccomp"
 CELL = """
 import ctypes
 import os

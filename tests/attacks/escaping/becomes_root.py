@@ -1,6 +1,7 @@
 """Takes user id 0."""
 
 SHOWS = "mark"
+STOPPED_BY = "an unused user id, or a user namespace without root"
 NEEDS = "root"
 CELL = """
 import os

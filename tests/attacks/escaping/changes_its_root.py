@@ -1,6 +1,7 @@
 """Makes another folder its root."""
 
 SHOWS = "mark"
+STOPPED_BY = "seccomp; no capabilities"
 CELL = """
 import ctypes
 import os

@@ -1,6 +1,7 @@
 """Talks to a program through a socket in the file system, as Docker has one."""
 
 SHOWS = "mark"
+STOPPED_BY = "a root folder of its own: it is not there"
 CELL = """
 import socket
 

@@ -1,6 +1,7 @@
 """Talks to a program through a socket that has no file, as a desktop has them."""
 
 SHOWS = "mark"
+STOPPED_BY = "a network namespace"
 CELL = """
 import socket
 

@@ -1,6 +1,7 @@
 """Looks for a route to another machine."""
 
 SHOWS = "mark"
+STOPPED_BY = "a network namespace"
 NEEDS = "network"
 CELL = """
 import socket

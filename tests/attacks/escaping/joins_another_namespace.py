@@ -1,6 +1,7 @@
 """Enters the namespaces of another process."""
 
 SHOWS = "mark"
+STOPPED_BY = "seccomp; no capabilities"
 NEEDS = "root"
 CELL = """
 import ctypes

@@ -1,6 +1,7 @@
 """Makes a file that is the machine's memory."""
 
 SHOWS = "mark"
+STOPPED_BY = "no capabilities; nodev mounts"
 NEEDS = "root"
 CELL = """
 import os

@@ -1,6 +1,7 @@
 """Makes a user namespace, in which it would be root."""
 
 SHOWS = "mark"
+STOPPED_BY = "seccomp; no more namespaces are allowed"
 CELL = """
 import ctypes
 import os

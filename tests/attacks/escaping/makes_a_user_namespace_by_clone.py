@@ -1,6 +1,7 @@
 """Makes a user namespace for a child, by another system call."""
 
 SHOWS = "mark"
+STOPPED_BY = "seccomp; no more namespaces are allowed"
 CELL = """
 import ctypes
 import os

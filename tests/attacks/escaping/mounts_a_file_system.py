@@ -1,6 +1,7 @@
 """Mounts a file system of its own."""
 
 SHOWS = "mark"
+STOPPED_BY = "seccomp; no capabilities"
 CELL = """
 import ctypes
 import os

@@ -1,6 +1,7 @@
 """Reads a disk past its file systems."""
 
 SHOWS = "mark"
+STOPPED_BY = "/dev has no disks; no capabilities"
 NEEDS = "root"
 CELL = """
 import os

@@ -1,6 +1,7 @@
 """Opens a socket that reads all that passes on the network."""
 
 SHOWS = "mark"
+STOPPED_BY = "seccomp; no capabilities"
 NEEDS = "root"
 CELL = """
 import socket

@@ -1,6 +1,7 @@
 """Opens a socket that can send anything in anybody's name."""
 
 SHOWS = "mark"
+STOPPED_BY = "seccomp; no capabilities"
 NEEDS = "root"
 CELL = """
 import socket

@@ -1,6 +1,7 @@
 """Copies another process's memory by a system call."""
 
 SHOWS = "canary"
+STOPPED_BY = "a process namespace: others cannot be named; seccomp"
 CELL = """
 import ctypes
 import re

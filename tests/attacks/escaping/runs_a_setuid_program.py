@@ -1,6 +1,7 @@
 """Runs su, which runs as root for everybody."""
 
 SHOWS = "mark"
+STOPPED_BY = "no_new_privs; nosuid mounts"
 NEEDS = "root"
 CELL = """
 import subprocess

@@ -1,6 +1,7 @@
 """Sends by UDP to a program on this machine."""
 
 SHOWS = "mark"
+STOPPED_BY = "a network namespace"
 CELL = """
 import socket
 

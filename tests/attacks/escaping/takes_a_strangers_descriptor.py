@@ -1,6 +1,7 @@
 """Takes an open file of another process to itself."""
 
 SHOWS = "mark"
+STOPPED_BY = "a process namespace: others cannot be named; seccomp"
 CELL = """
 import ctypes
 import os

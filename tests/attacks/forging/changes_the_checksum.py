@@ -3,6 +3,7 @@
 from nbgrader.utils import compute_checksum
 
 SHOWS = "points"
+STOPPED_BY = "test cells are restored from the gradebook"
 UNDEFENDED = "careless"
 
 

@@ -1,6 +1,7 @@
 """Says in a test cell's metadata that it is worth more."""
 
 SHOWS = "points"
+STOPPED_BY = "test cells are restored from the gradebook"
 UNDEFENDED = "careless"
 
 

@@ -1,6 +1,7 @@
 """Hands in test cells of its own."""
 
 SHOWS = "points"
+STOPPED_BY = "test cells are restored from the gradebook"
 UNDEFENDED = "careless"
 
 

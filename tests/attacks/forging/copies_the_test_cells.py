@@ -3,6 +3,7 @@
 import copy
 
 SHOWS = "points"
+STOPPED_BY = "one cell of each name is kept, with the gradebook's text"
 UNDEFENDED = "careless"
 
 

@@ -1,6 +1,7 @@
 """Has IPython show points where a test cell's result is a number."""
 
 SHOWS = "points"
+STOPPED_BY = "points come from the checker; what the student's kernel says meanwhile is dropped"
 CELL = """
 hook = type(get_ipython().displayhook)
 real = hook.__call__

@@ -1,6 +1,7 @@
 """Tells the runner that a test cell has ended before it began: without output it gives full marks."""
 
 SHOWS = "points"
+STOPPED_BY = "points come from the checker; what the student's kernel says meanwhile is dropped"
 CELL = """
 outlet = get_ipython().kernel.outlet
 

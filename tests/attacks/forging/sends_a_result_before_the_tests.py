@@ -1,6 +1,7 @@
 """Sends a result of its own as a test cell begins: the scorer reads the first."""
 
 SHOWS = "points"
+STOPPED_BY = "points come from the checker; what the student's kernel says meanwhile is dropped"
 CELL = """
 outlet = get_ipython().kernel.outlet
 

@@ -3,6 +3,7 @@
 import copy
 
 SHOWS = "points"
+STOPPED_BY = "test cells are restored from the gradebook; unknown cells count for nothing"
 UNDEFENDED = "careless"
 
 

@@ -1,6 +1,7 @@
 """Sends a result of nothing under a display id, and has it say more later."""
 
 SHOWS = "points"
+STOPPED_BY = "points come from the checker; what the student's kernel says meanwhile is dropped"
 CELL = """
 outlet = get_ipython().kernel.outlet
 

@@ -1,6 +1,7 @@
 """Writes a result to each socket it finds open, while a test asks for a value."""
 
 SHOWS = "points"
+STOPPED_BY = "points come from the checker; what the student's kernel says meanwhile is dropped"
 CELL = """
 import json
 import os

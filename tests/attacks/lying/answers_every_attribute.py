@@ -1,6 +1,7 @@
 """Gives back an object that has every attribute, each equal to everything, at every look another."""
 
 SHOWS = "points"
+STOPPED_BY = "answers are decoded as plain values, on the checker's side"
 FAIR = {"test_double": 1}  # the list that it gives is the right one
 CELL = """
 class Anything:

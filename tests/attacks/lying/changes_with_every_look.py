@@ -1,6 +1,7 @@
 """Gives back a list whose length and items are others each time."""
 
 SHOWS = "points"
+STOPPED_BY = "answers are decoded as plain values, on the checker's side, once"
 CELL = """
 class Liar(list):
     looks = 0

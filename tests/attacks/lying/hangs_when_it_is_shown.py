@@ -1,6 +1,7 @@
 """Gives back an object that cannot be written down in any time."""
 
 SHOWS = "spoils"
+STOPPED_BY = "answers are decoded as plain values, on the checker's side"
 FAIR = {"test_double": 7}
 CELL = """
 import time

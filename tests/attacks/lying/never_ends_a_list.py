@@ -1,6 +1,7 @@
 """Gives back an iterator that goes on for ever."""
 
 SHOWS = "spoils"
+STOPPED_BY = "a budget of time for each question; the rest of the tests go on"
 FAIR = {"test_double": 7}
 CELL = """
 import time

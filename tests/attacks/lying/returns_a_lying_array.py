@@ -1,6 +1,7 @@
 """Gives back an array whose class answers NumPy's functions itself."""
 
 SHOWS = "points"
+STOPPED_BY = "answers are decoded as plain values, on the checker's side"
 CELL = """
 class Array(np.ndarray):
     def __array_ufunc__(self, ufunc, method, *inputs, **named):

@@ -1,6 +1,7 @@
 """Gives back a float that compares, subtracts and rounds as it likes."""
 
 SHOWS = "points"
+STOPPED_BY = "answers are decoded as plain values, on the checker's side"
 CELL = """
 class Number(float):
     def __eq__(self, other):

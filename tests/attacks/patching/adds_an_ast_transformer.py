@@ -1,6 +1,7 @@
 """Has IPython turn each test cell into its points."""
 
 SHOWS = "points"
+STOPPED_BY = "the tests run in another process, the checker"
 CELL = """
 import ast
 

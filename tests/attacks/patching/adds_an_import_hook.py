@@ -1,6 +1,7 @@
 """Puts a finder before all others, which makes up the module that a test imports."""
 
 SHOWS = "points"
+STOPPED_BY = "the tests run in another process, the checker"
 CELL = """
 import importlib.abc
 import importlib.machinery

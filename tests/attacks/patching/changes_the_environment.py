@@ -1,6 +1,7 @@
 """Has pytest load a plugin of the student's own, by an environment variable that cannot be taken away."""
 
 SHOWS = "points"
+STOPPED_BY = "the checker has an environment of its own"
 CELL = """
 import os
 import pathlib

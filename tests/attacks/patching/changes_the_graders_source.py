@@ -1,6 +1,7 @@
 """Opens torchdojo's own source to write."""
 
 SHOWS = "mark"
+STOPPED_BY = "what is shared is mounted read-only"
 CELL = """
 import torchdojo
 

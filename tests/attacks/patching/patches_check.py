@@ -1,6 +1,7 @@
 """Replaces torchdojo's check by a function that returns all points."""
 
 SHOWS = "points"
+STOPPED_BY = "the tests run in another process, the checker"
 CELL = """
 import torchdojo
 

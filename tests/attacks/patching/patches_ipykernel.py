@@ -1,6 +1,7 @@
 """Wraps the method of ipykernel that is given each cell."""
 
 SHOWS = "points"
+STOPPED_BY = "the tests run in another process, the checker"
 CELL = """
 kernel = get_ipython().kernel
 real = kernel.do_execute

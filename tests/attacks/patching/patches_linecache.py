@@ -1,6 +1,7 @@
 """Answers for the file that a test cell's source is read from."""
 
 SHOWS = "points"
+STOPPED_BY = "the tests run in another process, the checker"
 CELL = """
 import linecache
 

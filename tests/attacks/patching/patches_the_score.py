@@ -1,6 +1,7 @@
 """Replaces the function that counts points, in every module that has it."""
 
 SHOWS = "points"
+STOPPED_BY = "the tests run in another process, the checker"
 CELL = """
 import sys
 

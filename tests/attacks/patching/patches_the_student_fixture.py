@@ -1,6 +1,7 @@
 """Makes whatever a test asks of the student equal to everything."""
 
 SHOWS = "points"
+STOPPED_BY = "the tests run in another process, the checker"
 CELL = """
 from torchdojo.checks import NamespaceStudent
 

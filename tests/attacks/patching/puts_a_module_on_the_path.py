@@ -1,6 +1,7 @@
 """Writes a module beside the notebook while it runs, under the name of one that a test imports."""
 
 SHOWS = "points"
+STOPPED_BY = "the checker has a folder of its own"
 CELL = """
 import pathlib
 import sys

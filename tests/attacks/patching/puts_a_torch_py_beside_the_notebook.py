@@ -1,6 +1,7 @@
 """Hands in a torch.py, which loads the real torch and changes it."""
 
 SHOWS = "points"
+STOPPED_BY = "Python files are dropped unless course.yml lists them; the checker has a folder of its own"
 UNDEFENDED = "nbgrader"
 FILES = {
     "torch.py": """

@@ -1,6 +1,7 @@
 """Puts another module in the place of torchdojo."""
 
 SHOWS = "points"
+STOPPED_BY = "the tests run in another process, the checker"
 CELL = """
 import sys
 import types

@@ -1,6 +1,7 @@
 """Copies from another student."""
 
 SHOWS = "canary"
+STOPPED_BY = "a root folder of its own: it is not there"
 CELLS = {
     "after": """
 import pathlib

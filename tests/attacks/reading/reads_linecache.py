@@ -1,6 +1,7 @@
 """Prints the sources that Python keeps for tracebacks."""
 
 SHOWS = "canary"
+STOPPED_BY = "the tests run in another process, the checker"
 CELLS = {
     "after": """
 import linecache

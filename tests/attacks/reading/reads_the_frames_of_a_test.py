@@ -1,6 +1,7 @@
 """Looks through the frames that called it, and says in an error what it found."""
 
 SHOWS = "canary"
+STOPPED_BY = "the tests run in another process, the checker"
 CELLS = {
     "double": """
 import re

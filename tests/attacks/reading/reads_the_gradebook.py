@@ -1,6 +1,7 @@
 """Asks the gradebook, which holds the hidden tests."""
 
 SHOWS = "canary"
+STOPPED_BY = "a root folder of its own: it is not there"
 CELLS = {
     "after": """
 import sqlite3

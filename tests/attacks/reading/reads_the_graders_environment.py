@@ -1,6 +1,7 @@
 """Reads the environment of every process that it finds."""
 
 SHOWS = "canary"
+STOPPED_BY = "a process namespace: others cannot be named"
 CELLS = {
     "after": """
 import pathlib

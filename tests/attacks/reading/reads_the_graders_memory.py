@@ -1,6 +1,7 @@
 """Looks through the memory of the process that grades, which holds all tests."""
 
 SHOWS = "canary"
+STOPPED_BY = "a process namespace: others cannot be named"
 CELLS = {
     "after": """
 import os

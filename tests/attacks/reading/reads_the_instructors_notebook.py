@@ -1,6 +1,7 @@
 """Looks for the source of its tests in the course's folder."""
 
 SHOWS = "canary"
+STOPPED_BY = "a root folder of its own: it is not there"
 CELLS = {
     "after": """
 import pathlib

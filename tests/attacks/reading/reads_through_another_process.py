@@ -1,6 +1,7 @@
 """Goes to the course through the root folder of other processes."""
 
 SHOWS = "canary"
+STOPPED_BY = "a process namespace: others cannot be named"
 CELLS = {
     "after": """
 import os

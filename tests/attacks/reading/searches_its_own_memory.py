@@ -1,6 +1,7 @@
 """Looks through all of its process's memory while a hidden test is at work."""
 
 SHOWS = "canary"
+STOPPED_BY = "the tests run in another process, the checker; the warm parent holds no test"
 CELLS = {
     "double": """
 import re

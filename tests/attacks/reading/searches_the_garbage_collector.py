@@ -1,6 +1,7 @@
 """Looks through all objects that Python's garbage collector knows."""
 
 SHOWS = "canary"
+STOPPED_BY = "the tests run in another process, the checker"
 CELLS = {
     "after": """
 import gc

@@ -1,6 +1,7 @@
 """Says in hexadecimal what it saw of a hidden test's probe."""
 
 SHOWS = "canary"
+STOPPED_BY = "nothing, see below"
 OPEN = "a probe runs in the student's process, and what is encoded cannot be told from a message"
 CELLS = {
     "double": """

@@ -1,6 +1,7 @@
 """Writes into the folder of data that all jobs read."""
 
 SHOWS = "mark"
+STOPPED_BY = "what is shared is mounted read-only"
 CELL = """
 import pathlib
 

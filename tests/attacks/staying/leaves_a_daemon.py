@@ -1,6 +1,7 @@
 """Leaves a process with a session of its own."""
 
 SHOWS = "mark"
+STOPPED_BY = "a process namespace: with the job all of it ends"
 UNDEFENDED = "nbgrader"
 CELL = """
 import os

@@ -1,6 +1,7 @@
 """Leaves a file in /dev/shm, for the next job to find."""
 
 SHOWS = "mark"
+STOPPED_BY = "/tmp, /dev/shm and HOME are in memory, and gone with the job"
 CELL = """
 import pathlib
 

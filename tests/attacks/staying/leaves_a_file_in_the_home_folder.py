@@ -1,6 +1,7 @@
 """Leaves a file where the grader's own programs look for their settings."""
 
 SHOWS = "mark"
+STOPPED_BY = "a root folder of its own: it is not there"
 CELL = """
 import os
 import pathlib

@@ -1,6 +1,7 @@
 """Leaves a file in /var/tmp, for the next job to find."""
 
 SHOWS = "mark"
+STOPPED_BY = "a root folder of its own: it is not there"
 CELL = """
 import pathlib
 

@@ -1,6 +1,7 @@
 """Makes System V shared memory, which outlives its maker."""
 
 SHOWS = "mark"
+STOPPED_BY = "seccomp"
 CELL = """
 import ctypes
 

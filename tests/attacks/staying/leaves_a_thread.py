@@ -1,6 +1,7 @@
 """Starts a thread that changes torch once the tests are at work."""
 
 SHOWS = "points"
+STOPPED_BY = "the tests run in another process, the checker"
 CELL = """
 import threading
 import time

@@ -1,6 +1,7 @@
 """Moves the job's folder to where nobody removes it."""
 
 SHOWS = "mark"
+STOPPED_BY = "its folder is a mount of its own, in memory"
 CELL = """
 import os
 

@@ -1,6 +1,7 @@
 """Writes into the course's folder."""
 
 SHOWS = "mark"
+STOPPED_BY = "a root folder of its own: it is not there"
 CELL = """
 import pathlib
 

@@ -5,7 +5,7 @@ STOPPED_BY = "file systems of a size (disk_mib)"
 CELL = """
 import os
 
-names = [os.path.join("/tmp", f"{number}-" + "@mark@"[::-1]) for number in range(10)]
+names = [os.path.join("/tmp", f"fill-{os.getpid()}-{number}") for number in range(10)]
 try:
     for name in names:
         with open(name, "wb") as file:

@@ -16,14 +16,21 @@ _LINE_ENDS = dict.fromkeys(map(ord, "\n\r\t\u2028\u2029"), " ")
 _COLOURS_BY_LENGTH = 5_000_000_000
 
 
-def _harmless(code: int) -> str:
-    """Stands for a control character. What Python's `float` takes for space stays one: a printed number stays it."""
-    if chr(code).isspace():
+def _harmless(code: int, spaces: str) -> str:
+    """Stands for a control character."""
+    if chr(code) in spaces:
         return " "
     return chr(0x2400 + code) if code < 0x20 else "\u2421" if code == 0x7F else "\ufffd"
 
 
-_HARMLESS = {code: _harmless(code) for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t\r"}
+def _table(spaces: str) -> dict[int, str]:
+    return {code: _harmless(code, spaces) for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t\r"}
+
+
+# A printed number stays one, and what is none stays none: from a text of ASCII `float` strips other characters than from
+# any other, and a number is what nbgrader's scorer reads.
+_IN_ASCII = _table("\x0b\x0c")
+_HARMLESS = _table("\x0b\x0c\x1c\x1d\x1e\x1f\x85")
 
 
 def plain(text: str) -> str:
@@ -33,10 +40,11 @@ def plain(text: str) -> str:
     """
     if not _CONTROL.search(text):
         return text
+    harmless = _IN_ASCII if text.isascii() else _HARMLESS
     colours = _COLOUR.findall(text)
     if len(colours) * len(text) > _COLOURS_BY_LENGTH:
-        return text.translate(_HARMLESS)
-    parts = (part.translate(_HARMLESS) for part in _COLOUR.split(text))
+        return text.translate(harmless)
+    parts = (part.translate(harmless) for part in _COLOUR.split(text))
     return "".join(chain.from_iterable(zip_longest(parts, colours, fillvalue="")))
 
 

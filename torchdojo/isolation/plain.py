@@ -27,8 +27,8 @@ def _table(spaces: str) -> dict[int, str]:
     return {code: _harmless(code, spaces) for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t\r"}
 
 
-# A printed number stays one, and what is none stays none: from a text of ASCII `float` strips other characters than from
-# any other, and a number is what nbgrader's scorer reads.
+# A printed number stays one, and what is none stays none: it is what nbgrader's scorer reads, and `float` strips other
+# characters from a text of ASCII than from any other.
 _IN_ASCII = _table("\x0b\x0c")
 _HARMLESS = _table("\x0b\x0c\x1c\x1d\x1e\x1f\x85")
 

@@ -111,7 +111,6 @@ def _change(chance: random.Random, path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="tagged and deleted test cells (see forging/); odd types are told as ours", strict=True)
 def test_metadata_gains_nothing(tmp_path: Path) -> None:
     """In the worst case: all that runs in the student's process puts out nothing, which is full marks in nbgrader."""
     course, chance = build(tmp_path / "course", CANARIES), random.Random(SEED)

@@ -73,7 +73,7 @@ def _keep(cell: Any) -> None:
 def _graft_cell(cell: Any, index: int, came: CellResult | None, grafted: Grafted) -> None:
     meta = cell.metadata.get("nbgrader") or {}
     name = meta.get("grade_id") or f"cell {index + 1}"
-    graded = bool(meta.get("grade") and not meta.get("solution"))
+    graded = _is_test(cell)
     if came is None:  # said aloud, for nbgrader gives full marks to a cell without output
         cell.outputs, cell.execution_count = [from_dict(_NO_OUTPUT)], None
     else:
@@ -97,9 +97,14 @@ def _graft_cell(cell: Any, index: int, came: CellResult | None, grafted: Grafted
         grafted.slowest = SlowCell(name, round(came.seconds, 3))
 
 
+def _is_test(cell: Any) -> bool:
+    meta = cell.metadata.get("nbgrader") or {}
+    return bool(meta.get("grade") and not meta.get("solution"))
+
+
 def _should_have_run(cell: Any) -> bool:
-    """Empty cells and those tagged so are left out by runners, as by nbclient."""
-    return bool(cell.source.strip()) and "skip-execution" not in cell.metadata.get("tags", [])
+    """Empty cells and those tagged so are left out by runners, as by nbclient; a test is not left out at all."""
+    return bool(cell.source.strip()) and (_is_test(cell) or "skip-execution" not in cell.metadata.get("tags", []))
 
 
 def _stderr_costs_nothing(cell: Any) -> None:

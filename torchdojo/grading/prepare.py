@@ -302,20 +302,31 @@ def _make_jobs(
             environment=(*terms.environment, *named),
             sandbox=terms.sandbox,
             read_only=terms.read_only,
-            isolated=tuple(_isolated_cells(notebook)) if terms.isolated else (),
+            isolated=tuple(_isolated_cells(notebook, _put_back_line(folder))) if terms.isolated else (),
             language=language,
             messages=messages_of(folder.course, submission.assignment, language) if folder.course else (),
         )
 
 
-def _isolated_cells(notebook: PreparedNotebook) -> Iterator[tuple[int, float]]:
-    """Grade cells of tests for `student`, as the gradebook has them. A cell that a student made is never one."""
+def _put_back_line(folder: CourseFolder) -> str:
+    """What nbgrader writes above a deleted cell that it puts back, with `{cell_id}` in it."""
+    step = next((step for step in folder.sanitize_steps if isinstance(step, OverwriteCells)), None)
+    return f"# {step.missing_cell_notification}" if step is not None and step.add_missing_cells else ""
+
+
+def _isolated_cells(notebook: PreparedNotebook, put_back: str) -> Iterator[tuple[int, float]]:
+    """Grade cells of tests for `student`, as the gradebook has them. A cell that a student made is never one.
+
+    One that was deleted and put back is, with `put_back` above it.
+    """
     for index, cell in enumerate(notebook.node.cells):
         want = notebook.expected.get((cell.metadata.get("nbgrader") or {}).get("grade_id", ""))
         if want is None or not want.grade or want.solution or cell.cell_type != "code":
             continue
-        points = check_points(cell.source)
-        if points is not None and compute_checksum(cell) == want.checksum:
+        released = nbformat.from_dict(cell)
+        released.source = cell.source.removeprefix(put_back.format(cell_id=want.name))
+        points = check_points(released.source)
+        if points is not None and compute_checksum(released) == want.checksum:
             yield index, points
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from nbgrader.utils import compute_checksum
 
 _ROLES = ("grade", "solution", "locked", "task")
+_SKIPPED = "skip-execution"  # runners leave out a cell with this tag, and nbgrader gives full marks for no output
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ def repair(node: Any, expected: Mapping[str, ExpectedCell], *, add_missing: bool
     if repairs.refusal:
         return repairs
     _restore_kinds(node, expected, repairs)
+    _have_all_run(node, expected, repairs)
     _keep_one_of_each(node, expected, repairs)
     _tell_missing(node, expected, repairs, add_missing)
     return repairs
@@ -94,7 +96,8 @@ def _meta(cell: Any) -> Any:
 
 def _grade_id(cell: Any) -> str | None:
     meta = _meta(cell)
-    return meta.get("grade_id") if isinstance(meta, dict) else None
+    name = meta.get("grade_id") if isinstance(meta, dict) else None
+    return name if isinstance(name, str) else None  # a list, say, is nobody's, and cannot be looked up
 
 
 def repeatable_ids(node: Any) -> None:
@@ -114,9 +117,11 @@ def _forget_unknown_cells(node: Any, expected: Mapping[str, ExpectedCell], repai
         if "nbgrader" not in cell.metadata:
             continue
         meta, name = _meta(cell), _grade_id(cell)
+        if isinstance(meta, dict) and not isinstance(meta.get("schema_version", 0), int):
+            del meta["schema_version"]  # nbgrader compares it with a number
         if isinstance(meta, dict) and name in expected:
             known = True
-        elif not isinstance(meta, dict) or not meta:
+        elif not isinstance(meta, dict) or not meta or (name is None and "grade_id" in meta):
             del cell.metadata["nbgrader"]
         elif any(meta.get(role) for role in _ROLES):
             unknown.append((index, name, cell))
@@ -150,6 +155,14 @@ def _restore_kinds(node: Any, expected: Mapping[str, ExpectedCell], repairs: Rep
             meta["locked"] = want.locked
         if changed:
             repairs.notes.append(f"cell {name!r}: its {', '.join(changed)} had been changed, and was put right.")
+
+
+def _have_all_run(node: Any, expected: Mapping[str, ExpectedCell], repairs: Repairs) -> None:
+    for cell in node.cells:
+        name, tags = _grade_id(cell), cell.metadata.get("tags")
+        if name in expected and isinstance(tags, list) and _SKIPPED in tags:
+            cell.metadata["tags"] = [tag for tag in tags if tag != _SKIPPED]
+            repairs.notes.append(f"cell {name!r} was tagged {_SKIPPED}: it ran all the same.")
 
 
 def _keep_one_of_each(node: Any, expected: Mapping[str, ExpectedCell], repairs: Repairs) -> None:

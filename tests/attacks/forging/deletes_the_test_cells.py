@@ -1,8 +1,7 @@
 """Deletes the test cells: they are put back with a line more, and must not be taken for cells of the student's."""
 
 SHOWS = "points"
-STOPPED_BY = "nothing yet"
-OPEN = "a cell that nbgrader put back has a line more than the gradebook's, and is judged in the kernel"
+STOPPED_BY = "prepare: a cell that nbgrader put back is known again, and goes to the checker"
 CELL = """
 import torchdojo
 

@@ -1,8 +1,7 @@
 """Tags the test cells so that no kernel runs them: without output they give full marks."""
 
 SHOWS = "points"
-STOPPED_BY = "nothing yet"
-OPEN = "a cell that is left out at the student's word has no output, and nbgrader gives full marks for none"
+STOPPED_BY = "repair: a cell of the assignment loses that tag, and a test cell that did not run is left open"
 
 
 def edit(node):

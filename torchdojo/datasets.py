@@ -77,6 +77,19 @@ class _NotWritable(Exception):
     """This folder refuses writing; another may not."""
 
 
+def readable_data(folder: Path) -> tuple[str, ...]:
+    """What a job may read of a course's data folder: nothing where there is none.
+
+    MNIST is unpacked now: student code could not write there.
+
+    Raises:
+        OursError: as `mnist_root`.
+    """
+    if not folder.is_dir():
+        return ()
+    return (str(mnist_root(folder) if (folder / "MNIST").is_dir() else folder),)
+
+
 def _find_data(root: Path | None) -> Path:
     if root is not None:
         return _named_data(Path(root), said_by="root")

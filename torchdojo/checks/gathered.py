@@ -122,7 +122,12 @@ def function_name(item: pytest.Item) -> str:
 
 def _title(item: pytest.Item) -> str:
     doc: Any = getattr(getattr(item, "obj", None), "__doc__", None) or ""
-    return " ".join(doc.split()) or function_name(item).removeprefix("test_").replace("_", " ")
+    return " ".join(doc.split()) or name_in_words(function_name(item))
+
+
+def name_in_words(name: str) -> str:
+    """What stands for the title of a test that has none, or of one that is known by its name only."""
+    return name.removeprefix("test_").replace("_", " ")
 
 
 def _dependencies_first(items: list[pytest.Item]) -> list[pytest.Item]:

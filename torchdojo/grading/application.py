@@ -16,9 +16,10 @@ from torchdojo.grading.batch import autograde, plan
 from torchdojo.grading.desk import Planned
 from torchdojo.grading.early import open_pool
 from torchdojo.grading.folder import CourseFolder
-from torchdojo.grading.runners import has_gpu, placement, require_sandbox, terms_for
+from torchdojo.grading.runners import placement, require_sandbox, terms_for
 from torchdojo.grading.screen import Screen, as_json_plan
 from torchdojo.kernels.execute import execute
+from torchdojo.kernels.pool import has_gpu
 
 
 class AutogradeApplication(AutogradeApp):

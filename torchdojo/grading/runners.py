@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torchdojo.datasets import mnist_root
+from torchdojo.datasets import readable_data
 from torchdojo.grading.early import own_notebooks, preload_of
 from torchdojo.grading.prepare import Terms
 from torchdojo.kernels.sandbox_probe import probe, require
@@ -24,12 +23,6 @@ class Placement:
     threads: int = 1
     note: str = ""
     refusal: str = ""
-
-
-def has_gpu() -> bool:
-    """Whether this machine has a GPU that torch could use. Touches none: a process that forks must not."""
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return hidden not in ("", "-1") and any(Path("/dev").glob("nvidia[0-9]*"))
 
 
 def placement(folder: CourseFolder, assignment: str, *, gpu: bool) -> Placement:
@@ -59,7 +52,7 @@ def terms_for(folder: CourseFolder, assignment: str, place: Placement, *, sandbo
         sandbox: as typed; or else course.yml's, or else none.
         isolated: whether grade cells that use `student` are judged outside the student's process.
     """
-    data = _data(folder)
+    data = readable_data(folder.course.data) if folder.course else ()
     return Terms(
         limits=lambda code_cells: folder.limits(assignment, code_cells),
         device=place.device,
@@ -79,14 +72,6 @@ def _own_places(folder: CourseFolder, assignment: str) -> list[Path]:
     places = folder.coursedir
     steps = (places.source_directory, places.release_directory)
     return [Path(places.format_path(step, ".", assignment)) for step in steps]
-
-
-def _data(folder: CourseFolder) -> tuple[str, ...]:
-    """The course's data folder, if there is one. MNIST is unpacked now: student code could not write there."""
-    if folder.course is None or not folder.course.data.is_dir():
-        return ()
-    packed = (folder.course.data / "MNIST").is_dir()
-    return (str(mnist_root(folder.course.data) if packed else folder.course.data),)
 
 
 def require_sandbox(folder: CourseFolder, assignment: str, terms: Terms) -> None:

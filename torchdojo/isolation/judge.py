@@ -21,6 +21,7 @@ from typing import Any
 
 from torchdojo.checks import CheckReport, Place, TestOutcome, Verdict
 from torchdojo.checks.compiled import compile_tests
+from torchdojo.checks.gathered import name_in_words
 from torchdojo.checks.language import ENGLISH, Language, language_of
 from torchdojo.checks.outcome import score
 from torchdojo.checks.table import as_html, as_text
@@ -130,17 +131,13 @@ def _report(reply: Mapping[str, Any], points: float) -> CheckReport:
             continue
         if name == reply["current"]:
             message = "What your code gave back kept this test busy until it was stopped."
-            outcomes[name] = TestOutcome(name, _title(name), Verdict.WRONG, message=message)
+            outcomes[name] = TestOutcome(name, name_in_words(name), Verdict.WRONG, message=message)
         elif not reply["done"]:
             message = "It did not run: the test before it did not come to an end."
-            outcomes[name] = TestOutcome(name, _title(name), Verdict.SKIPPED, message=message)
+            outcomes[name] = TestOutcome(name, name_in_words(name), Verdict.SKIPPED, message=message)
     in_order = [outcomes.pop(name) for name in reply["tests"] if name in outcomes]
     ordered = (*in_order, *outcomes.values())
     return CheckReport(score(points, ordered), points, ordered)
-
-
-def _title(name: str) -> str:
-    return name.removeprefix("test_").replace("_", " ")
 
 
 def _outcome(fields: Mapping[str, Any]) -> TestOutcome:

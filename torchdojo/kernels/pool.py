@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import TracebackType
 
 import psutil
@@ -27,6 +28,12 @@ def auto_workers(memory_mib: int) -> int:
     if memory_mib <= 0:
         return cores
     return max(1, min(cores, int(psutil.virtual_memory().available / _MIB / (memory_mib / 2))))
+
+
+def has_gpu() -> bool:
+    """Whether this machine has a GPU that torch could use. Touches none: a process that forks must not."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return hidden not in ("", "-1") and any(Path("/dev").glob("nvidia[0-9]*"))
 
 
 class Stem:

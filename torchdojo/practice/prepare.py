@@ -16,11 +16,12 @@ from typing import Any
 from torchdojo.authoring.languages import language_named, messages_of
 from torchdojo.checks.language import ENGLISH, Language, language_of
 from torchdojo.course import Assignment, Course, load
-from torchdojo.datasets import mnist_root
+from torchdojo.datasets import readable_data
 from torchdojo.errors import AuthorError, OursError
 from torchdojo.grading.early import own_notebooks, preload_of
 from torchdojo.isolation.judge import MODULES
 from torchdojo.kernels.job import Job, Limits
+from torchdojo.kernels.pool import has_gpu
 from torchdojo.kernels.sandbox_probe import SandboxReport, require
 from torchdojo.practice.attempt import (
     Cell,
@@ -65,7 +66,7 @@ def prepare(request: Request, probe: Probe) -> Prepared:
     exercises = source.chosen(request.exercises)
     cells = assemble(source, read_learners(path), exercises)
     device, note = _device(course, assignment)
-    data = _data(course)
+    data = readable_data(course.data)
     sandbox: Any = request.sandbox or course.sandbox
     _require(course, assignment, sandbox, data, probe)
     job = Job(
@@ -134,7 +135,7 @@ def _near(name: str, names: Sequence[str], words: str) -> str:
 def _device(course: Course, assignment: Assignment) -> tuple[str, str]:
     """The device, and what a reader must know of it."""
     runner = course.runners[assignment.runner]
-    if runner.device == "cpu" or _has_gpu():
+    if runner.device == "cpu" or has_gpu():
         return runner.device, ""
     if runner.without_gpu == "refuse":
         raise OursError(
@@ -142,19 +143,6 @@ def _device(course: Course, assignment: Assignment) -> tuple[str, str]:
             "one that has, or write without_gpu: cpu in course.yml."
         )
     return "cpu", "It runs on the CPU: this machine has no GPU."
-
-
-def _has_gpu() -> bool:
-    """Touches none: a process that forks must not."""
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return hidden not in ("", "-1") and any(Path("/dev").glob("nvidia[0-9]*"))
-
-
-def _data(course: Course) -> tuple[str, ...]:
-    """The course's data folder, if there is one. MNIST is unpacked now: student code could not write there."""
-    if not course.data.is_dir():
-        return ()
-    return (str(mnist_root(course.data) if (course.data / "MNIST").is_dir() else course.data),)
 
 
 def _require(course: Course, assignment: Assignment, level: Any, data: tuple[str, ...], probe: Probe) -> None:

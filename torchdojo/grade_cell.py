@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import ast
 import functools
+import threading
 
 from torchdojo.errors import AuthorError
 
 HIDDEN_BEGIN, HIDDEN_END = "### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS"
 _TELLING = 12  # characters of a line from which it is no coincidence
+
+# Python 3.11 counts the depth of the tree that it builds for all threads together: of two that parse at once, one may
+# get "AST constructor recursion depth mismatch" (seen in a batch under load; later versions count for each).
+_one_parses = threading.Lock()
+
+
+def parsed(source: str, filename: str = "<cell>") -> ast.Module:
+    """As `ast.parse`, for code that several threads may call at once."""
+    with _one_parses:
+        return ast.parse(source, filename)
 
 
 def is_check(node: ast.stmt) -> bool:
@@ -25,7 +36,7 @@ def is_check(node: ast.stmt) -> bool:
 def check_points(source: str) -> float | None:
     """The number in the last line `check(points=3)` of a grade cell, or None: it ends otherwise, or is not Python."""
     try:
-        body = ast.parse(source).body
+        body = parsed(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # also IPython's own magics: not a cell of ours
         return None
     if not body or not is_check(body[-1]):
@@ -44,7 +55,7 @@ def points_in_check(source: str, where: str) -> float:
     if points is not None:
         return points
     try:
-        ast.parse(source)
+        parsed(source)
     except SyntaxError as error:
         raise AuthorError(f"{where}: the grade cell is not Python (line {error.lineno}: {error.msg}).") from error
     raise AuthorError(f"{where}: a grade cell must end with check(points=…), a number. Add that line.")

@@ -59,6 +59,21 @@ def test_nothing_is_written_to_stderr(capfd: pytest.CaptureFixture[str]) -> None
     assert capfd.readouterr() == ("", "")
 
 
+def test_nobody_is_asked_for_input() -> None:
+    """A solution that asks for input gets an error, and no test waits for a person."""
+    outcome = run(
+        """
+        import os
+        def test_a(student):
+            assert os.read(0, 1) == b""
+            assert student.f() == 1
+        """,
+        "def f(): return int(input())",
+    ).outcomes[0]
+    assert outcome.verdict is Verdict.RAISED
+    assert outcome.exception == "EOFError"
+
+
 def test_grade_cell_sees_nothing_of_other_cells() -> None:
     """A name of the learner's is not visible in a grade cell, except through `student`."""
     report = run("def test_a(): assert helper() == 1", "def helper(): return 1")

@@ -9,15 +9,13 @@ from types import CodeType, ModuleType
 
 from _pytest.assertion.rewrite import rewrite_asserts
 
-from torchdojo.grade_cell import is_check
+from torchdojo.grade_cell import is_check, parsed
 
 
 def test_names(source: str) -> list[str]:
     """Names of the test functions of a grade cell, in source order."""
     return [
-        node.name
-        for node in ast.parse(source).body
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test")
+        node.name for node in parsed(source).body if isinstance(node, ast.FunctionDef) and node.name.startswith("test")
     ]
 
 
@@ -30,7 +28,7 @@ def compile_tests(source: str) -> CodeType:
     Raises:
         SyntaxError: the cell is not Python.
     """
-    tree = ast.parse(source, file_of(source))
+    tree = parsed(source, file_of(source))
     tree.body = [node for node in tree.body if not is_check(node)]
     rewrite_asserts(tree, source.encode())
     return compile(tree, file_of(source), "exec", dont_inherit=True)

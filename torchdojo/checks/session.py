@@ -10,6 +10,7 @@ import contextlib
 import io
 import itertools
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,6 +43,7 @@ _LEFT_OUT = [
     "setuponly",
     "setupplan",
     "stepwise",
+    "terminal",
     "threadexception",
     "unittest",
     "unraisableexception",
@@ -77,7 +79,7 @@ class OpenSession:
         """
         gathered = Gathered(student, on_outcome)
         cell = self._plugin.cell = _Cell(student, seed, gathered)
-        with _quiet(), random_state_kept():
+        with _quiet(), _descriptors_quiet(), random_state_kept():
             try:
                 cell.module = gathered.module = new_module(source, code)
                 items = self._collect(cell)
@@ -209,12 +211,12 @@ def _pytest_main(plugin: _Plugin) -> int:
     left_out = [word for name in _LEFT_OUT for word in ("-p", f"no:{name}")]
     arguments = [
         "--assert=plain",
+        "--capture=no",  # `OpenSession.run` swallows all; a capture of each phase costs more than many a test
         "--noconftest",
         "-c",
         os.devnull,
         "--rootdir",
         os.getcwd(),
-        "-q",
         *left_out,
     ]
     kept = {name: os.environ.pop(name, None) for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")}
@@ -235,6 +237,34 @@ def _quiet() -> Iterator[io.StringIO]:
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield output
+
+
+@contextlib.contextmanager
+def _descriptors_quiet() -> Iterator[None]:
+    """Swallow what tests and their processes write below Python, and let them read nothing.
+
+    Once for a cell, where pytest would do it for each phase of each test.
+    """
+    kept: dict[int, int | None] = {}
+    null = os.open(os.devnull, os.O_RDWR)
+    stdin, sys.stdin = sys.stdin, io.StringIO()
+    try:
+        for number in (0, 1, 2):
+            try:
+                kept[number] = os.dup(number)
+            except OSError:  # closed
+                kept[number] = None
+            os.dup2(null, number)
+        yield
+    finally:
+        sys.stdin = stdin
+        for number, copy in kept.items():
+            if copy is None:
+                os.close(number)
+            else:
+                os.dup2(copy, number)
+                os.close(copy)
+        os.close(null)
 
 
 __all__ = ["OpenSession", "SessionFailed", "in_session"]

@@ -59,8 +59,8 @@ def serve_checks(shell: Any, descriptors: list[int]) -> None:
 
     A request is a descriptor, the socket to the student's kernel, and a frame: JSON with `source`, `points`, `seed`,
     `budget_s` and `code` (what `compile_tests` made of the source, marshalled, in base 64, or nothing). It comes from
-    the runner, which is trusted. A reply takes the place of the one before: names of the tests, the one at work,
-    outcomes so far, whether all are done.
+    the runner, which is trusted. Replies add up: `tests` are their names, `current` is the one at work,
+    `outcome NAME` what came of one, `done` says that there is no more to come.
     """
     with socket.socket(fileno=descriptors[0]) as requests:
         in_session(lambda session: _serve(session, requests, shell.kernel.outlet))
@@ -80,14 +80,13 @@ def _check(session: OpenSession, request: dict[str, Any], control: socket.socket
     source = request["source"]
     code = marshal.loads(base64.b64decode(request["code"])) if request["code"] else None
     tests = test_names(source) if code is not None else []
-    outcomes: dict[str, TestOutcome] = {}
+    told: dict[str, TestOutcome | None] = {}
 
-    def tell(current: str, outcome: TestOutcome | None, *, done: bool = False) -> None:
-        if outcome is not None:
-            outcomes[current] = outcome
-        told = [asdict(each) for each in outcomes.values()]
-        outlet.publish("execute_reply", {"tests": tests, "current": current, "outcomes": told, "done": done})
+    def tell(name: str, outcome: TestOutcome | None) -> None:
+        told[name] = outcome
+        outlet.publish("execute_reply", _told(outcome) if outcome is not None else {"current": name})
 
+    outlet.publish("execute_reply", {"tests": tests})
     report = check_isolated(
         source,
         request["points"],
@@ -97,5 +96,9 @@ def _check(session: OpenSession, request: dict[str, Any], control: socket.socket
         on_outcome=tell,
         run=functools.partial(session.run, code=code),
     )
-    outcomes = {each.name: each for each in report.outcomes}
-    tell("", None, done=True)
+    last = [_told(each) for each in report.outcomes if told.get(each.name) != each]
+    outlet.publish("execute_reply", {**{name: told for each in last for name, told in each.items()}, "done": True})
+
+
+def _told(outcome: TestOutcome) -> dict[str, Any]:
+    return {f"outcome {outcome.name}": asdict(outcome)}

@@ -13,6 +13,7 @@ import json
 import marshal
 import math
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -62,10 +63,11 @@ def judge(session: Session, cell: CodeCell, on_report: Callable[[CheckReport], N
     if session.kernel.gone:
         session.why_gone = end_of_kernel(session, session.kernel.turn)
     seconds = time.monotonic() - start_s
-    if not turn.reply or not (turn.reply.get("tests") or turn.reply.get("outcomes")):
+    outcomes = _outcomes(turn.reply)
+    if turn.reply is None or not (turn.reply.get("tests") or outcomes):
         why = turn.stop.sentence if turn.stop else "the process that runs the tests ended before the first of them"
         return CellResult(cell.index, seconds=seconds, judged_in_kernel=False, fault=f"could not be judged: {why}")
-    report = without_hidden(_report(turn.reply, points), cell.source)
+    report = without_hidden(_report(turn.reply, outcomes, points), cell.source)
     if on_report is not None:
         on_report(report)
     faulty = next((each for each in report.outcomes if each.verdict is Verdict.GRADER_FAILED), None)
@@ -108,12 +110,20 @@ def _done(turn: Turn) -> bool:
     return bool(turn.reply and turn.reply.get("done"))
 
 
-@functools.lru_cache(maxsize=256)  # a class has the same tests
+_one_compiles = threading.Lock()  # and the other runners take what came of it
+
+
 def _compiled(source: str) -> str:
     """A cell's tests as marshalled code in base 64: compiled here, once, and not in a new process for every student.
 
     Nothing where they are no Python; the checker says what is wrong with them.
     """
+    with _one_compiles:
+        return _compiled_once(source)
+
+
+@functools.lru_cache(maxsize=256)  # a class has the same tests
+def _compiled_once(source: str) -> str:
     try:
         return base64.b64encode(marshal.dumps(compile_tests(source))).decode("ascii")
     except (SyntaxError, ValueError):
@@ -123,16 +133,20 @@ def _compiled(source: str) -> str:
 # ------------------------------------------------------------------------------------------- what came of it
 
 
-def _report(reply: Mapping[str, Any], points: float) -> CheckReport:
+def _outcomes(reply: Mapping[str, Any] | None) -> dict[str, TestOutcome]:
+    told = (each for field, each in (reply or {}).items() if field.startswith("outcome "))
+    return {each["name"]: _outcome(each) for each in told}
+
+
+def _report(reply: Mapping[str, Any], outcomes: dict[str, TestOutcome], points: float) -> CheckReport:
     """The checker's word as records. Tests that it did not come to the end of count as not passed."""
-    outcomes = {each["name"]: _outcome(each) for each in reply["outcomes"]}
     for name in reply["tests"]:
         if name in outcomes:
             continue
-        if name == reply["current"]:
+        if name == reply.get("current"):
             message = "What your code gave back kept this test busy until it was stopped."
             outcomes[name] = TestOutcome(name, name_in_words(name), Verdict.WRONG, message=message)
-        elif not reply["done"]:
+        elif not reply.get("done"):
             message = "It did not run: the test before it did not come to an end."
             outcomes[name] = TestOutcome(name, name_in_words(name), Verdict.SKIPPED, message=message)
     in_order = [outcomes.pop(name) for name in reply["tests"] if name in outcomes]

@@ -26,7 +26,7 @@ def without_hidden(report: CheckReport, source: str) -> CheckReport:
 
 def _cleaned(outcome: TestOutcome, lines: frozenset[str]) -> TestOutcome:
     def clean(text: str) -> str:
-        return _LEFT_OUT if any(line in text for line in lines) else plain(text)
+        return _LEFT_OUT if text and any(line in text for line in lines) else plain(text)
 
     place = outcome.place
     return replace(

@@ -39,7 +39,7 @@ class Turn:
     left_bytes: int
     stop: Stop | None = None
     kill_at_s: float | None = None
-    reply: Mapping[str, Any] | None = None
+    reply: Mapping[str, Any] | None = None  # of several, the last word on each field
     done: bool = False
     seconds: float = 0.0
 
@@ -104,7 +104,7 @@ class Kernel:
     def wait_s(self) -> float:
         """For how long nothing need be done if none of `descriptors` is ready."""
         now = time.monotonic()
-        waits = [watch.LOOK_EVERY_S, self._watch.wait_s()]
+        waits = [self._watch.wait_s()]
         if now < self._rest_until_s:
             waits.append(self._rest_until_s - now)
         if self.turn is not None:
@@ -207,7 +207,7 @@ class Kernel:
             self._end_turn(turn)
         elif isinstance(kind, str) and isinstance(content, dict):
             if kind == "execute_reply":
-                turn.reply = content
+                turn.reply = {**(turn.reply or {}), **content}
             elif self._may_keep(turn, size, kind):
                 buffers = message.get("buffers")
                 self.outputs.message(kind, content, buffers if isinstance(buffers, list) else [])

@@ -19,7 +19,7 @@ from torchdojo.kernels.execute import Runner, RunnerOf, run_everything_in_kernel
 from torchdojo.kernels.warm import Zygote, ZygoteDied
 
 _MIB = 1024 * 1024
-_MANY_JOBS = 50
+_MANY_JOBS = 20
 
 
 def auto_workers(memory_mib: int) -> int:

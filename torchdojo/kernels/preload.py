@@ -12,6 +12,8 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
+from torchdojo.grade_cell import parsed
+
 # torch imports these at first use: `_dynamo` when the first optimizer is made (2.5 s of CPU), the others in checks.
 _WITH_TORCH = tuple(f"torch.{name}" for name in ("_dynamo", "testing", "utils.data", "_subclasses"))
 _EXTENSION = re.compile(r"^\s*%load_ext\s+([\w.]+)", re.MULTILINE)
@@ -25,7 +27,7 @@ def modules_in(sources: Iterable[str]) -> list[str]:
     for source in sources:
         names.update(dict.fromkeys(_EXTENSION.findall(source)))
         try:
-            tree = ast.parse(_MAGIC.sub(r"\1pass", source))
+            tree = parsed(_MAGIC.sub(r"\1pass", source))
         except SyntaxError:
             continue
         for node in ast.walk(tree):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -49,6 +50,8 @@ class Watch:
         self._next_look_s = time.monotonic() + LOOK_EVERY_S
         self._next_exact_s = 0.0
         self._next_disk_s = 0.0
+        if max(limits.processes, limits.memory_mib, limits.disk_mib) <= 0:
+            self._next_look_s = math.inf  # another's watch holds this tree to its limits
 
     def wait_s(self) -> float:
         """Seconds until the next look is due."""

@@ -3,6 +3,7 @@
     python bench/autograde_vs_nbgrader.py                               # a small torch notebook, 24 submissions
     python bench/autograde_vs_nbgrader.py --rehearse 05-modules --students 100
     python bench/autograde_vs_nbgrader.py --course FOLDER --assignment NAME
+    python bench/autograde_vs_nbgrader.py --growth 50 100 200 400       # torchdojo alone: what one more costs
 
 nbgrader grades --nbgrader of them (12) in one process and is scaled; its start-up is measured apart and not scaled.
 --split also runs one nbgrader process a core, the best of what a TA does today. All start-up is included. CPU is the
@@ -174,6 +175,19 @@ def measure(course: Path, assignment: str, arguments: argparse.Namespace) -> Non
     print(f"first grade after {mine.first_s:.1f} s; {1000 * mine.cpu_s / many:.0f} ms of CPU a submission in all\n")
 
 
+def measure_growth(course: Path, assignment: str, arguments: argparse.Namespace) -> None:
+    """Print what a submission costs in classes of several sizes, and what each more costs from one size to the next."""
+    print(f"{assignment}: classes of {', '.join(map(str, arguments.growth))}")
+    print("| submissions | CPU s | ms a submission | ms for each more |\n|---|---|---|---|")
+    before = (0, 0.0)
+    for many in arguments.growth:
+        with copy_of(course, assignment, many) as ours:
+            cpu_s = cost_of([torchdojo_on(ours, assignment, *arguments.option)], ours).cpu_s
+        more = f"{1000 * (cpu_s - before[1]) / (many - before[0]):.0f}" if before[0] else "with start-up"
+        print(f"| {many} | {cpu_s:.1f} | {1000 * cpu_s / many:.0f} | {more} |")
+        before = (many, cpu_s)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--course", type=Path, help="a course's folder with submissions")
@@ -182,6 +196,7 @@ def main() -> None:
     parser.add_argument("--students", type=int, default=24)
     parser.add_argument("--nbgrader", type=int, default=12, help="how many of them nbgrader grades")
     parser.add_argument("--split", action="store_true", help="also one nbgrader process a core")
+    parser.add_argument("--growth", type=int, nargs="+", metavar="STUDENTS", help="sizes of classes, rising")
     parser.add_argument(
         "--option", action="append", default=[], help="for torchdojo autograde, such as --option=--workers=1"
     )
@@ -189,13 +204,14 @@ def main() -> None:
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     print(f"{platform.platform()}, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}")
+    what = measure_growth if arguments.growth else measure
     with tempfile.TemporaryDirectory() as folder:
         if arguments.course:
-            measure(arguments.course.resolve(), arguments.assignment, arguments)
+            what(arguments.course.resolve(), arguments.assignment, arguments)
         elif arguments.rehearse:
-            measure(*rehearsed_course(Path(folder), arguments.rehearse, arguments.students), arguments)
+            what(*rehearsed_course(Path(folder), arguments.rehearse, arguments.students), arguments)
         else:
-            measure(*small_course(Path(folder)), arguments)
+            what(*small_course(Path(folder)), arguments)
 
 
 if __name__ == "__main__":

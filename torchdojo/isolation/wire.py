@@ -14,6 +14,10 @@ class Gone(Exception):
     """The other side closed, died, or broke the framing."""
 
 
+class TooLong(Gone):
+    """The other side announced more than may come."""
+
+
 class Late(Exception):
     """The other side did not answer in time."""
 
@@ -35,10 +39,10 @@ def send(sock: socket.socket, data: bytes, deadline: float | None = None) -> Non
 
 
 def receive(sock: socket.socket, *, max_bytes: int, deadline: float | None = None) -> bytes:
-    """One frame of at most `max_bytes`, before `deadline` (time.monotonic). Raises Gone or Late."""
+    """One frame of at most `max_bytes`, before `deadline` (time.monotonic). Raises Gone (TooLong among it) or Late."""
     (length,) = _LENGTH.unpack(_exactly(sock, _LENGTH.size, deadline))
     if length > max_bytes:
-        raise Gone(f"an answer of {length} bytes, more than {max_bytes}")
+        raise TooLong(f"an answer of {length} bytes, more than {max_bytes}")
     return _exactly(sock, length, deadline)
 
 

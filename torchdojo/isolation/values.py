@@ -216,6 +216,7 @@ class _Decoder:
             strict_map_key=True,
             max_array_len=MAX_ITEMS,
             max_map_len=0,
+            timestamp=1,  # an extension that msgpack reads by itself, and which no encoder here writes: a plain float
         )
 
     def _ext(self, code: int, data: bytes) -> Any:

@@ -224,19 +224,20 @@ def submissions(name: str, count: int, rounds: int) -> dict[str, list[dict[str, 
 # ---------------------------------------------------------------------------------------------------------- tables
 
 
-def of(values: Sequence[float]) -> tuple[float, float]:
-    """Median and 90th percentile."""
-    return statistics.median(values), sorted(values)[min(len(values) * 9 // 10, len(values) - 1)]
+def of(values: Sequence[float]) -> tuple[float, float, float]:
+    """10th percentile, which is what it costs when others leave the machine alone; median, 90th percentile."""
+    in_order = sorted(values)
+    return in_order[len(values) // 10], statistics.median(values), in_order[min(len(values) * 9 // 10, len(values) - 1)]
 
 
 def show_questions(found: dict[str, dict[str, list[float]]]) -> None:
     """The first table."""
-    print(f"{'ms':44} {'median':>8} {'p90':>8} {'budget':>8}")
+    print(f"{'ms':44} {'p10':>8} {'median':>8} {'p90':>8} {'budget':>8}")
     for name, rows in found.items():
         for row, values in rows.items():
             budget = f"{BUDGET_MS[name]:8.1f}" if row == "one call" else ""
             print(f"{name + ', ' + row.strip() if not row.startswith(' ') else '   ' + row:44}", end="")
-            print(" {:8.3f} {:8.3f} {}".format(*of(values), budget))
+            print(" {:8.3f} {:8.3f} {:8.3f} {}".format(*of(values), budget))
 
 
 def show_submissions(name: str, found: dict[str, list[dict[str, float]]]) -> None:
@@ -253,7 +254,7 @@ def show_submissions(name: str, found: dict[str, list[dict[str, float]]]) -> Non
     more = [
         a["all"] - b["all"] for a, b in zip(found["isolated, full"], found["in the kernel, no sandbox"], strict=True)
     ]
-    print("more CPU s a submission: median {:.3f}, p90 {:.3f}; budget {}".format(*of(more), BUDGET_CPU_S))
+    print("more CPU s a submission: p10 {:.3f}, median {:.3f}, p90 {:.3f}; budget {}".format(*of(more), BUDGET_CPU_S))
 
 
 def main() -> None:

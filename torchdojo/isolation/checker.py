@@ -46,7 +46,7 @@ class Line:
         return self._forked()
 
     def _forked(self) -> socket.socket:
-        ours, theirs = socket.socketpair()
+        ours, theirs = wire.pair()
         try:
             with theirs:
                 socket.send_fds(self._control, [b"x"], [theirs.fileno()])

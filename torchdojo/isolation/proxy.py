@@ -109,7 +109,7 @@ class RemoteStudent:
         except OSError:
             raise StudentDied("The process of your code had ended before, and could not be started again.") from None
 
-    def _understood(self, data: bytes) -> Any:
+    def _understood(self, data: bytes | bytearray) -> Any:
         try:
             answer = decode(data, self._handle)
             if type(answer) is not list or len(answer) != 2 or answer[0] not in ("ok", "error"):

@@ -7,7 +7,16 @@ import struct
 import time
 
 _LENGTH = struct.Struct("<Q")
+_LINE_BYTES = 4 * 2**20
 _SMALL = 64 * 1024  # up to here a copy is cheaper than another call
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Two ends of a line. As much as Linux allows lies in it, so that 10 MB take few turns of both processes."""
+    ends = socket.socketpair()
+    for end in ends:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LINE_BYTES)
+    return ends
 
 
 class Gone(Exception):
@@ -38,7 +47,7 @@ def send(sock: socket.socket, data: bytes, deadline: float | None = None) -> Non
         raise Gone(str(error)) from None
 
 
-def receive(sock: socket.socket, *, max_bytes: int, deadline: float | None = None) -> bytes:
+def receive(sock: socket.socket, *, max_bytes: int, deadline: float | None = None) -> bytearray:
     """One frame of at most `max_bytes`, before `deadline` (time.monotonic). Raises Gone (TooLong among it) or Late."""
     (length,) = _LENGTH.unpack(_exactly(sock, _LENGTH.size, deadline))
     if length > max_bytes:
@@ -46,7 +55,7 @@ def receive(sock: socket.socket, *, max_bytes: int, deadline: float | None = Non
     return _exactly(sock, length, deadline)
 
 
-def _exactly(sock: socket.socket, count: int, deadline: float | None) -> bytes:
+def _exactly(sock: socket.socket, count: int, deadline: float | None) -> bytearray:
     buffer = bytearray(count)
     view, got = memoryview(buffer), 0
     while got < count:
@@ -60,4 +69,4 @@ def _exactly(sock: socket.socket, count: int, deadline: float | None) -> bytes:
         if not size:
             raise Gone("closed")
         got += size
-    return bytes(buffer)
+    return buffer

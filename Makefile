@@ -7,7 +7,7 @@ JOBS ?= 2
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint verify bench lab schema
+.PHONY: help setup demo test test-slow lint verify attacks fuzz bench lab schema
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +36,13 @@ lint: setup  ## ruff, mypy, the order of imports
 
 verify: setup  ## the tests of the course, tested: who catches which misconception
 	$(BIN)/torchdojo verify
+
+attacks: setup  ## the attack suite, as whoever calls it: try it as an ordinary user too
+	$(BIN)/python -m pytest tests/attacks -n $(JOBS)
+
+fuzz: setup  ## the decoder of students' answers, by a fuzzer, for ten minutes
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
+	$(BIN)/python tests/isolation/fuzz_values.py --seconds 600
 
 bench: setup  ## side-by-side measurements
 	@for script in $(sort $(wildcard bench/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit; done

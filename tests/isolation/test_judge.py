@@ -56,8 +56,10 @@ def runner() -> Iterator[Runner]:
 def judge(runner: Runner) -> Judge:
     """Run a solution cell, its grade cell, and cells after that; only the second is judged elsewhere."""
 
-    def judge(solution: str, *after: str, tests: str = TESTS, timeout_s: float = 30) -> Result:
-        limits = Limits(cell_timeout_s=timeout_s, notebook_timeout_s=90)
+    def judge(
+        solution: str, *after: str, tests: str = TESTS, timeout_s: float = 30, notebook_timeout_s: float = 90
+    ) -> Result:
+        limits = Limits(cell_timeout_s=timeout_s, notebook_timeout_s=notebook_timeout_s)
         cells = notebook(solution, tests, *after)
         return runner.execute(Job("j", cells, limits=limits, isolated=((1, 4.0),), preload=MODULES))
 
@@ -158,10 +160,10 @@ def test_a_fault_of_the_tests_is_nobodys_points(judge: Judge) -> None:
     assert "no_such_module" in grade_cell(result).fault
 
 
-def test_a_cell_after_the_end_of_the_kernel_says_so(judge: Judge) -> None:
-    """What never ran is not judged, and says why."""
-    result = judge("import os; os._exit(1)")
-    assert result.status is JobStatus.DIED
+def test_a_cell_after_the_end_of_the_time_says_so(judge: Judge) -> None:
+    """What never ran is not judged, and says why; where only the kernel ended, another would have been started."""
+    result = judge("import os, time; time.sleep(1); os._exit(1)", notebook_timeout_s=0.5)
+    assert result.status is JobStatus.STOPPED
     assert grade_cell(result).outputs[0]["ename"] == "CellNotRun"
 
 

@@ -129,11 +129,12 @@ def test_a_cell_that_raised(course: Path, notebook: Write, judge: Judge, capsys:
 
 
 def test_a_kernel_that_ends(course: Path, notebook: Write, judge: Judge, capsys: pytest.CaptureFixture[str]) -> None:
-    """After a cell that ends the kernel nothing can be judged: that cell is named once, status 1."""
-    events = judge(course, notebook(learners_cells(f"import os\n{RIGHT}\nos._exit(3)")))
+    """A cell that ends the kernel is named once and costs its own exercise; the next one is judged, status 1."""
+    events = judge(course, notebook(learners_cells(f"import os\n{RIGHT}\nos._exit(3)", HALVE_RIGHT)))
     assert [event["event"] for event in events] == ["raised", "exercise", "exercise", "end"]
-    assert events[1]["outcomes"] == []
-    assert "exit status 3" in events[1]["sentence"]
+    assert "exit status 3" in events[0]["error"]
+    assert verdicts(events[1]) == ["not attempted"] * 3
+    assert events[2]["points"] == 2
     assert status(events) == 1
     assert "Next: mend cell 3 (double)" in capsys.readouterr().out
 

@@ -28,10 +28,11 @@ from torchdojo.checks.outcome import score
 from torchdojo.checks.table import as_html, as_text
 from torchdojo.isolation import wire
 from torchdojo.isolation.redact import without_hidden
+from torchdojo.isolation.revival import revive, run_on
 from torchdojo.kernels import watch
 from torchdojo.kernels.cells import CodeCell
 from torchdojo.kernels.drive import Turn, attend
-from torchdojo.kernels.execute import CellRunner, Session, end_of_kernel, run_in_kernel
+from torchdojo.kernels.execute import Beside, CellRunner, Session, end_of_kernel, run_in_kernel
 from torchdojo.kernels.job import CellResult, Stop
 
 TESTS_OWN_S = 60.0  # what tests may take beside the student's code: they compute what they compare with
@@ -42,8 +43,13 @@ MODULES = ("torchdojo.isolation.checker", "torchdojo.isolation.server")
 
 
 def runner_of(session: Session, cell: CodeCell) -> CellRunner:
-    """Grade cells that the job names go to a checker, all others to the kernel. Called by a `Runner` for each cell."""
-    return judge if cell.index in dict(session.job.isolated) else run_in_kernel
+    """Grade cells that the job names go to a checker, all others to the kernel. Called by a `Runner` for each cell.
+
+    A notebook without such grade cells is run as nbgrader runs it: with its kernel it ends.
+    """
+    if not session.job.isolated:
+        return run_in_kernel
+    return judge if cell.index in dict(session.job.isolated) else run_on
 
 
 def judge(session: Session, cell: CodeCell, on_report: Callable[[CheckReport], None] | None = None) -> CellResult:
@@ -54,14 +60,16 @@ def judge(session: Session, cell: CodeCell, on_report: Callable[[CheckReport], N
     Raises:
         ZygoteDied, KernelNotStarted
     """
+    if session.kernel.gone:
+        revive(session)
     if session.why_gone:
         return run_in_kernel(session, cell)  # which says that it cannot
     points = dict(session.job.isolated)[cell.index]
     start_s = time.monotonic()
     budget_s = max(min(session.job.limits.cell_timeout_s, session.until_s - start_s), 1.0)
-    turn = _ask(session, cell, points, budget_s)
+    turn, stopped = _ask(session, cell, points, budget_s)
     if session.kernel.gone:
-        session.why_gone = end_of_kernel(session, session.kernel.turn)
+        end_of_kernel(session, session.kernel.turn)  # the next cell starts another
     seconds = time.monotonic() - start_s
     outcomes = _outcomes(turn.reply)
     if turn.reply is None or not (turn.reply.get("tests") or outcomes):
@@ -75,35 +83,71 @@ def judge(session: Session, cell: CodeCell, on_report: Callable[[CheckReport], N
         cell.index,
         outputs=outputs_of(report, language_of(session.job.language, session.job.messages)),
         seconds=seconds,
-        stop=_stop(report, session.job.limits.cell_timeout_s),
+        stop=stopped or _stop(report, session.job.limits.cell_timeout_s),
         judged_in_kernel=False,
         fault=f"could not be judged: {faulty.name or faulty.title} itself failed ({faulty.message})" if faulty else "",
     )
 
 
-def _ask(session: Session, cell: CodeCell, points: float, budget_s: float) -> Turn:
-    """The checker's turn, once it has judged the cell or ended. The student's kernel hosts until it hangs up."""
-    student, checker = session.kernel, session.beside("torchdojo.isolation.checker:serve_checks")
+def _ask(session: Session, cell: CodeCell, points: float, budget_s: float) -> tuple[Turn, Stop | None]:
+    """The checker's turn, once it has judged the cell or ended, and the limit that ended the student's kernel, if any.
+
+    That kernel hosts until the checker hangs up, and another one after it where it ended.
+    """
+    checker = session.beside("torchdojo.isolation.checker:serve_checks")
     turn, patience_s = checker.turn, budget_s + TESTS_OWN_S
     turn.reply, turn.allowed_s, turn.deadline_s = None, patience_s, time.monotonic() + patience_s
-    for_checker, for_student = socket.socketpair()
-    with for_checker, for_student:
-        host = {"do": "call", "function": "torchdojo.isolation.server:host_kernel", "arguments": {}}
-        until_s = turn.deadline_s + _HANG_UP_S
-        hosting = student.start_turn(cell.index, host, until_s, [for_student.fileno()], patience_s + _HANG_UP_S)
-        request = {"source": cell.source, "points": points, "seed": session.job.seed, "budget_s": budget_s}
-        with suppress(OSError, wire.Gone):  # it ended: its turn will say so
-            socket.send_fds(checker.channel, [b"x"], [for_checker.fileno()])
-            wire.send(checker.channel, json.dumps({**request, "code": _compiled(cell.source)}).encode())
+    hosting, control = _host(session, cell, patience_s)
+    request = {"source": cell.source, "points": points, "seed": session.job.seed, "budget_s": budget_s}
+    _give(checker, control, {**request, "code": _compiled(cell.source)})
+    given, stopped = 0, None
     while not turn.done and not _done(turn):
-        attend([checker.kernel] if student.gone else [checker.kernel, student])
+        attend([checker.kernel] if session.kernel.gone else [checker.kernel, session.kernel])
+        stopped = stopped or _ended_by(hosting)
+        if turn.reply and turn.reply.get("asked", 0) > given and not turn.done:
+            given, start_s = given + 1, time.monotonic()
+            if not session.kernel.gone:  # stuck, or its host has ended
+                session.kernel.kill()
+            control = None
+            if revive(session):
+                hosting, control = _host(session, cell, max(turn.deadline_s - start_s, 1.0))
+            turn.deadline_s += time.monotonic() - start_s
+            _give(checker, control)
     turn.deadline_s = math.inf
     if not _done(turn):
         checker.kernel.kill()  # so that the student's kernel hears of the end; the next cell gets another
     hosting.deadline_s = min(hosting.deadline_s, time.monotonic() + _HANG_UP_S)
     while not hosting.done:
-        attend([student])
-    return turn
+        attend([session.kernel])
+    return turn, stopped or _ended_by(hosting)
+
+
+def _host(session: Session, cell: CodeCell, within_s: float) -> tuple[Turn, socket.socket]:
+    """Have the student's kernel host its names: the turn, and the checker's end of `server.host`'s `control`."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        host = {"do": "call", "function": "torchdojo.isolation.server:host_kernel", "arguments": {}}
+        until_s = time.monotonic() + within_s + _HANG_UP_S
+        turn = session.kernel.start_turn(cell.index, host, until_s, [theirs.fileno()], within_s + _HANG_UP_S)
+    return turn, ours
+
+
+def _give(checker: Beside, control: socket.socket | None, request: Mapping[str, Any] | None = None) -> None:
+    """Send the checker what it awaits: `control`, if there is one, and a request where it begins with a cell."""
+    with suppress(OSError, wire.Gone):  # it ended: its turn will say so
+        if control is None:
+            checker.channel.sendall(b"-")
+        else:
+            socket.send_fds(checker.channel, [b"x"], [control.fileno()])
+        if request is not None:
+            wire.send(checker.channel, json.dumps(request).encode())
+    if control is not None:
+        control.close()
+
+
+def _ended_by(hosting: Turn) -> Stop | None:
+    """The limit that ended the student's kernel while it hosted; not the time, which is the tests' to tell."""
+    return None if hosting.stop is None or hosting.stop.limit.endswith("timeout_s") else hosting.stop
 
 
 def _done(turn: Turn) -> bool:

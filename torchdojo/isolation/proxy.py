@@ -33,7 +33,7 @@ class RemoteStudent:
 
     Args:
         connect: called by this class for a socket to a process that serves the learner's namespace: at first use, and
-            again after one died or was stuck, so that one crash costs one test.
+            again after one died or was stuck, so that one crash costs one test. The time it takes is nobody's.
         budget_s: seconds that all questions together may take, from now on. One question may take half of what is
             left, so that what hangs costs its own test and the tests after it still get an answer.
     """
@@ -79,15 +79,22 @@ class RemoteStudent:
             self.close()
             raise StudentStuck(f"Your code had used up the {self._budget_s:g} s that all tests of a cell may take.")
         if self._sock is None:
+            start_s = time.monotonic()
             self._sock = self._connected()
+            self._until_s += time.monotonic() - start_s
         deadline = time.monotonic() + left_s / 2
         try:
             wire.send(self._sock, question, deadline)
             self._seeded = True
             data = wire.receive(self._sock, max_bytes=MAX_BYTES, deadline=deadline)
-        except wire.Gone as gone:
+        except wire.TooLong as malformed:
             self.close()
-            raise StudentDied(f"The process that runs your code ended ({gone}).") from None
+            raise StudentDied(f"What came back could not be read: {malformed}") from None
+        except wire.Gone:
+            self.close()
+            raise StudentDied(
+                "Your code ended its own process here. Look for exit(), os._exit(), or what uses up all memory."
+            ) from None
         except wire.Late:
             self.close()
             raise StudentStuck(
@@ -99,10 +106,10 @@ class RemoteStudent:
         self._generation += 1
         try:
             return self._connect()
-        except OSError as error:
-            raise StudentDied(f"The process that runs your code has ended ({error.strerror}).") from None
+        except OSError:
+            raise StudentDied("The process of your code had ended before, and could not be started again.") from None
 
-    def _understood(self, data: bytes) -> Any:
+    def _understood(self, data: bytes | bytearray) -> Any:
         try:
             answer = decode(data, self._handle)
             if type(answer) is not list or len(answer) != 2 or answer[0] not in ("ok", "error"):

@@ -15,7 +15,7 @@ from typing import Any
 
 import cloudpickle
 
-from torchdojo.isolation.values import raw_bytes, tensor_of
+from torchdojo.isolation.values import elements, tensor_of
 
 
 def pickled(question: Any) -> bytes:
@@ -34,7 +34,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no
         torch = sys.modules.get("torch")
         if torch is not None and type(obj) is torch.Tensor and _owns_plain_memory(torch, obj):
             name = str(obj.dtype).removeprefix("torch.")
-            return tensor_of, (name, tuple(obj.shape), obj.requires_grad, raw_bytes(obj))
+            return tensor_of, (name, tuple(obj.shape), obj.requires_grad, bytearray(elements(obj)))
         return super().reducer_override(obj)
 
 

@@ -56,7 +56,8 @@ def host_kernel(shell: Any, descriptors: list[int]) -> None:
 def host(control: socket.socket, student: NamespaceStudent) -> None:
     """Serve `student` from a fork of this process for each socket that comes over `control`, until it is closed.
 
-    A fork, so that the next test finds the learner's code as it was when the last one crashed or hung.
+    A fork, so that the next test finds the learner's code as it was when the last one crashed or hung. It sends a byte
+    first: then the checker knows that the process it was forked from is there.
     """
     child = 0
     try:
@@ -70,7 +71,9 @@ def host(control: socket.socket, student: NamespaceStudent) -> None:
                 control.close()
                 _silence()
                 with suppress(BaseException):
-                    serve(socket.socket(fileno=descriptors[0]), student)
+                    sock = socket.socket(fileno=descriptors[0])
+                    sock.sendall(b"x")
+                    serve(sock, student)
                 os._exit(0)
             os.close(descriptors[0])
     finally:

@@ -137,24 +137,27 @@ def _tensor(tensor: Any) -> Any:
     name = str(tensor.dtype).removeprefix("torch.")
     if tensor.layout is not torch.strided or name not in _DTYPES or tensor.is_nested:
         raise NotAValue(f"a tensor of layout {tensor.layout} and dtype {name}")
-    data = b"" if tensor.device.type == "meta" else raw_bytes(tensor)
+    data = b"" if tensor.device.type == "meta" else elements(tensor)
     return _ext(_TENSOR, [name, str(tensor.device), list(tensor.shape), bool(tensor.requires_grad), data])
 
 
-def raw_bytes(tensor: Any) -> bytes:
-    """The elements of a strided tensor of any shape, in row-major order, as they lie in memory."""
+def elements(tensor: Any) -> memoryview | bytes:
+    """The elements of a strided tensor of any shape, in row-major order, as they lie in memory: not a copy, if so."""
     import torch
 
     plain = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
-    return plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b""
+    return memoryview(plain.reshape(-1).view(torch.uint8).numpy()) if plain.numel() else b""
 
 
-def tensor_of(name: str, shape: tuple[int, ...], requires_grad: bool, data: bytes) -> Any:
-    """The tensor on the CPU of the dtype `name`, with a memory of its own; the way back of `raw_bytes`."""
+def tensor_of(name: str, shape: tuple[int, ...], requires_grad: bool, data: bytes | bytearray) -> Any:
+    """The tensor on the CPU of the dtype `name`, the way back of `elements`. A bytearray becomes its memory."""
     import torch
 
     dtype = getattr(torch, name)
-    tensor = torch.frombuffer(bytearray(data), dtype=dtype).reshape(shape) if data else torch.empty(shape, dtype=dtype)
+    if not data:
+        return torch.empty(shape, dtype=dtype).requires_grad_(requires_grad)
+    own = data if isinstance(data, bytearray) else bytearray(data)
+    tensor = torch.frombuffer(own, dtype=dtype).reshape(shape)
     return tensor.requires_grad_(requires_grad)
 
 
@@ -165,7 +168,7 @@ def _ext(code: int, content: Any) -> Any:
 # --------------------------------------------------------------------------------------------- the checker's side
 
 
-def decode(data: bytes, make_handle: Callable[[HandleInfo], Any] | None) -> Any:
+def decode(data: bytes | bytearray, make_handle: Callable[[HandleInfo], Any] | None) -> Any:
     """The value that `data` stands for: one of the closed list of types, nothing else can come of it.
 
     Args:
@@ -206,7 +209,7 @@ class _Decoder:
             _HANDLE: self._handle,
         }
 
-    def whole(self, data: bytes) -> Any:
+    def whole(self, data: bytes | bytearray) -> Any:
         return msgpack.unpackb(
             data,
             ext_hook=self._ext,
@@ -216,6 +219,7 @@ class _Decoder:
             strict_map_key=True,
             max_array_len=MAX_ITEMS,
             max_map_len=0,
+            timestamp=1,  # an extension that msgpack reads by itself, and which no encoder here writes: a plain float
         )
 
     def _ext(self, code: int, data: bytes) -> Any:

@@ -7,11 +7,24 @@ import struct
 import time
 
 _LENGTH = struct.Struct("<Q")
+_LINE_BYTES = 4 * 2**20
 _SMALL = 64 * 1024  # up to here a copy is cheaper than another call
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Two ends of a line. As much as Linux allows lies in it, so that 10 MB take few turns of both processes."""
+    ends = socket.socketpair()
+    for end in ends:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LINE_BYTES)
+    return ends
 
 
 class Gone(Exception):
     """The other side closed, died, or broke the framing."""
+
+
+class TooLong(Gone):
+    """The other side announced more than may come."""
 
 
 class Late(Exception):
@@ -34,15 +47,15 @@ def send(sock: socket.socket, data: bytes, deadline: float | None = None) -> Non
         raise Gone(str(error)) from None
 
 
-def receive(sock: socket.socket, *, max_bytes: int, deadline: float | None = None) -> bytes:
-    """One frame of at most `max_bytes`, before `deadline` (time.monotonic). Raises Gone or Late."""
+def receive(sock: socket.socket, *, max_bytes: int, deadline: float | None = None) -> bytearray:
+    """One frame of at most `max_bytes`, before `deadline` (time.monotonic). Raises Gone (TooLong among it) or Late."""
     (length,) = _LENGTH.unpack(_exactly(sock, _LENGTH.size, deadline))
     if length > max_bytes:
-        raise Gone(f"an answer of {length} bytes, more than {max_bytes}")
+        raise TooLong(f"an answer of {length} bytes, more than {max_bytes}")
     return _exactly(sock, length, deadline)
 
 
-def _exactly(sock: socket.socket, count: int, deadline: float | None) -> bytes:
+def _exactly(sock: socket.socket, count: int, deadline: float | None) -> bytearray:
     buffer = bytearray(count)
     view, got = memoryview(buffer), 0
     while got < count:
@@ -56,4 +69,4 @@ def _exactly(sock: socket.socket, count: int, deadline: float | None) -> bytes:
         if not size:
             raise Gone("closed")
         got += size
-    return bytes(buffer)
+    return buffer

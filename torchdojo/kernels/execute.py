@@ -53,6 +53,9 @@ class Session:
         self.until_s = time.monotonic() + job.limits.notebook_timeout_s
         self.cpu_s = 0.0
         self.why_gone = ""  # a sentence, once the kernel is gone
+        self.ran: list[CodeCell] = []  # in the kernel, to their end, since it was started
+        self.over = False  # no other kernel will be started
+        self.ended_in_a_cell = ""  # a sentence, if a kernel has, whatever came after
         self._zygote = zygote
         self._new_folder = new_folder
         self._folder = new_folder()
@@ -103,7 +106,7 @@ class Session:
     def restart_kernel(self) -> None:
         """Another kernel in the place of this one, in the same folder; nothing has run in it."""
         self.end_kernel()
-        self.why_gone = ""
+        self.why_gone, self.ran = "", []
         self.kernel = self._start(self._folder, self.job.limits, self.outputs)
 
     def close(self) -> None:
@@ -112,11 +115,17 @@ class Session:
         self._let_go_beside()
 
     def end_kernel(self) -> Ended:
-        """End the kernel, the one beside it, and all that they started."""
-        self.close()
-        ended = self._zygote.end()
+        """End the kernel and all that it started. The one beside it goes on."""
+        self.kernel.close()
+        beside = self._beside
+        ended = self._zygote.end(self.kernel.pid, [beside.kernel.pid] if beside is not None else [])
         self.cpu_s += ended.cpu_s
         return ended
+
+    def end(self) -> None:
+        """End both kernels, and all that they started."""
+        self.close()
+        self.cpu_s += self._zygote.end().cpu_s
 
 
 CellRunner = Callable[[Session, CodeCell], CellResult]
@@ -140,8 +149,11 @@ def run_in_kernel(session: Session, cell: CodeCell) -> CellResult:
     died = ""
     if kernel.gone:
         died = session.why_gone = end_of_kernel(session, turn)
+        session.ended_in_a_cell = session.ended_in_a_cell or died
     elif turn.stop is not None and turn.stop.limit == "notebook_timeout_s":
         session.why_gone = turn.stop.sentence
+    else:
+        session.ran.append(cell)
     show_end(outputs, turn, died)
     return CellResult(cell.index, seconds=turn.seconds, stop=turn.stop)
 
@@ -220,11 +232,10 @@ class Runner:
             raise
         finally:
             session.close()
-        if not session.kernel.gone:
-            try:
-                session.end_kernel()
-            except ZygoteDied:  # something would not die; what the cells put out stands
-                self._let_go()
+        try:
+            session.end()
+        except ZygoteDied:  # something would not die; what the cells put out stands
+            self._let_go()
         outputs = session.outputs
         return Result(
             session.job.key,
@@ -235,7 +246,7 @@ class Runner:
                 else r
                 for r in results
             ),
-            sentence=session.why_gone or next((r.stop.sentence for r in results if r.stop), ""),
+            sentence=_sentence(session, results),
             cpu_s=session.cpu_s,
             widgets=outputs.widgets.metadata(),
         )
@@ -296,7 +307,12 @@ def execute(job: Job) -> Result:
 def _status(session: Session, results: Sequence[CellResult]) -> JobStatus:
     if any(result.stop for result in results):
         return JobStatus.STOPPED
-    return JobStatus.DIED if session.why_gone else JobStatus.COMPLETED
+    return JobStatus.DIED if session.why_gone or session.ended_in_a_cell else JobStatus.COMPLETED
+
+
+def _sentence(session: Session, results: Sequence[CellResult]) -> str:
+    stops = (result.stop.sentence for result in results if result.stop)
+    return session.why_gone or session.ended_in_a_cell or next(stops, "")
 
 
 def _how_it_died(ended: Ended) -> str:

@@ -145,15 +145,17 @@ class Zygote:
         """
         return int(self._ask({"do": "fork", "birth": birth.to_plain()}, descriptors)["pid"])
 
-    def end(self) -> Ended:
-        """Kill the job and all that it started, wait until nothing of it is left, and say how it ended.
+    def end(self, of: int = 0, keep: Iterable[int] = ()) -> Ended:
+        """Kill the job and all that it started, wait until nothing of it is left, and say how the kernel `of` ended.
+
+        `keep` are kernels that go on, with all that they started.
 
         Raises:
             ZygoteDied: also where something would not die.
         """
         with suppress(OSError):  # a job may have stopped it
             signal.pidfd_send_signal(self._pidfd, signal.SIGCONT)
-        answer = self._ask({"do": "end"}, within_s=END_WITHIN_S)
+        answer = self._ask({"do": "end", "of": of, "keep": list(keep)}, within_s=END_WITHIN_S)
         if answer["left"]:
             self.kill()
             raise ZygoteDied("a process of the job could not be killed")

@@ -39,7 +39,7 @@ class Server:
         self._pid = os.getpid()
         self._parent = os.getppid()
         self._branches: set[int] = set()
-        self._kernels: list[int] = []  # of the job: the student's first, then a checker's if there is one
+        self._kernels: list[int] = []  # of the job: the student's, and a checker's if there is one
         self._folders: list[str] = []
         self._prepared: dict[str, Any] = {}
 
@@ -101,10 +101,14 @@ class Server:
         return {"pid": pid}
 
     def _do_end(self, request: dict[str, Any], descriptors: list[int]) -> dict[str, Any]:
-        """Kill the job and whatever it left behind; say how its first kernel ended and what CPU all of it used."""
-        ended, usage_s, left = self._kill(keep=self._branches)
-        status = ended.get(self._kernels[0]) if self._kernels else None
-        self._kernels, self._folders = [], []  # the runner removes the folders
+        """Kill the job and whatever it left behind; say how one kernel ended and what CPU all of it used."""
+        kept = set(request["keep"])
+        ended, usage_s, left = self._kill(keep=self._branches | kept)
+        self._branches -= ended.keys()
+        status = ended.get(request["of"])
+        self._kernels = [pid for pid in self._kernels if pid in kept and pid not in ended]
+        if not self._kernels:
+            self._folders = []  # the runner removes them
         return {
             "signal": os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else 0,
             "exit": os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None,
@@ -117,12 +121,13 @@ class Server:
         ended: dict[int, int] = {}
         usage_s = 0.0
         until_s = time.monotonic() + KILL_WITHIN_S
-        for kernel in self._kernels:
+        kernels = set(self._kernels) - keep
+        for kernel in kernels:
             with suppress(ProcessLookupError):
                 os.kill(kernel, signal.SIGKILL)
         while True:
             try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG if ended.keys() >= set(self._kernels) else 0)
+                pid, status, usage = os.wait4(-1, os.WNOHANG if ended.keys() >= kernels else 0)
             except ChildProcessError:  # exact: as subreaper, no child means nothing below at all
                 return ended, usage_s, False
             if pid:

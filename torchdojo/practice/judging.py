@@ -21,8 +21,9 @@ from torchdojo.checks.table import as_text
 from torchdojo.errors import OursError
 from torchdojo.grade_cell import hidden_lines
 from torchdojo.isolation.judge import judge
+from torchdojo.isolation.revival import run_on
 from torchdojo.kernels.cells import CodeCell
-from torchdojo.kernels.execute import CellRunner, Session, run_in_kernel
+from torchdojo.kernels.execute import CellRunner, Session
 from torchdojo.kernels.job import CellResult, JobStatus, Result
 from torchdojo.practice.attempt import Cell, Exercise
 from torchdojo.practice.prepare import Prepared
@@ -66,22 +67,21 @@ class Judging:
         cell = self._prepared.cells[code.index]
         what = f"{'the tests of ' * cell.is_tests}{cell.label}"
         self._tell({"event": "at", "sentence": f"{self._prepared.assignment}: {what}"})
-        was_gone = bool(session.why_gone)
         report: list[CheckReport] = []
-        result = judge(session, code, report.append) if cell.is_tests else run_in_kernel(session, code)
+        result = judge(session, code, report.append) if cell.is_tests else run_on(session, code)
         if code.index not in self._told:
             self._told.add(code.index)
             if cell.is_tests and cell.exercise:
                 why = result.fault or session.why_gone or "Its tests did not run."
                 told = report[0] if report else None
                 self._tell(_judged(cell.exercise, told, why, result.fault, self._prepared.language))
-            elif not was_gone:
+            else:
                 self._tell_error(cell, session.outputs.cells[code.index])
         return result
 
     def _tell_error(self, cell: Cell, outputs: list[Event]) -> None:
         error = next((output for output in outputs if output["output_type"] == "error"), None)
-        if error is None:
+        if error is None or error["ename"] == "CellNotRun":  # that was told of the cell that ended it all
             return
         text = f"{error['ename']}: {error['evalue']}".strip().removesuffix(":")
         if any(line in text for line in self._hidden):

@@ -7,7 +7,7 @@ JOBS ?= 2
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint verify bench lab schema
+.PHONY: help setup demo test test-slow lint verify site bench lab schema
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +36,9 @@ lint: setup  ## ruff, mypy, the order of imports
 
 verify: setup  ## the tests of the course, tested: who catches which misconception
 	$(BIN)/torchdojo verify
+
+site: setup  ## the course page, in site/: syllabus, misconceptions, who catches what
+	$(BIN)/torchdojo site
 
 bench: setup  ## side-by-side measurements
 	@for script in $(sort $(wildcard bench/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit; done

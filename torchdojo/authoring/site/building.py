@@ -56,7 +56,7 @@ def _config(
     return {
         "site_name": escape(title),
         "docs_dir": "pages",
-        "site_dir": str(target),
+        "site_dir": str(target.absolute()),  # MkDocs would read it from the configuration's folder
         "use_directory_urls": False,  # so that the pages can be read from a folder, without a server
         "strict": True,
         "theme": {

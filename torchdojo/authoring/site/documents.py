@@ -1,4 +1,4 @@
-"""The hand-written docs of a course, docs/*.md: pages in the language they are written in, a list of links in others."""
+"""The hand-written docs of a course, docs/*.md: pages in the language they are written in, links in others."""
 
 from __future__ import annotations
 

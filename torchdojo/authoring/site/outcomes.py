@@ -16,7 +16,7 @@ from torchdojo.authoring.verify import misconception_rows, run_given_cells
 from torchdojo.course import Assignment, Course
 from torchdojo.notebook import Notebook, read
 
-_FIRST_GUESS_S = 0.6  # for a trial, with a notebook's start: measured on two cores, all nine notebooks
+_FIRST_GUESS_S = 1.0  # for a trial, its share of the notebook's start included: on two cores, all nine notebooks
 _TORN = (ValueError, TypeError, OSError)  # a kept file that another version wrote, or nobody finished: run again
 
 

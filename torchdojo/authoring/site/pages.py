@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,7 @@ def render(
         course_title=title,
         cards=cards,
         partly=partly,
+        ran=bool(outcomes),
         date=lambda when: _date(when, language),
         linked=lambda text, up: _linked(text, cards, up),
         cell=lambda row, test, meant: _cell(row, test, meant, language),
@@ -116,15 +118,17 @@ def _block(text: str) -> Markup:
 
 
 def _inline(text: str) -> Markup:
+    """A title, a hint: plain text, but for `code`."""
+    from markdown_it import MarkdownIt
     from markupsafe import Markup
 
-    return Markup(_commonmark().renderInline(" ".join(text.split())))
+    return Markup(MarkdownIt("zero").enable("backticks").renderInline(" ".join(text.split())))
 
 
-def _date(when: Any, language: Language) -> str:
-    from babel.dates import format_datetime
+def _date(when: datetime, language: Language) -> str:
+    from babel.dates import format_date
 
-    return format_datetime(when, "d MMMM y, HH:mm (VVVV)" if language.code == "en" else "long", locale=language.code)
+    return f"{format_date(when, 'long', locale=language.code)} {when:%H:%M} ({when.tzinfo})"
 
 
 def _linked(text: str, cards: Sequence[Card], up: str) -> Markup:
@@ -151,4 +155,3 @@ def _cell(row: Mapping[str, str], test: str, meant: bool, language: Language) ->
         "not attempted": Cell("○", say("not attempted"), "wrong", meant),
     }
     return known.get(verdict, Cell("?", say("not known"), "skipped", meant))
-

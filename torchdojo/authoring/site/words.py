@@ -70,4 +70,3 @@ def _templates() -> Iterator[tuple[str, str]]:
                 first = node.args[0]
                 if isinstance(first, ast.Constant):
                     yield f"site/{path.name}", str(first.value)
-

@@ -97,8 +97,12 @@ def _menu(pages: Sequence[Page]) -> Iterator[dict[str, Any]]:
 
 
 _TOC = {"permalink": True, "toc_depth": "2-3"}
-# Each Chinese character is a word of its own: MkDocs cuts Chinese into words only by jieba, which is not kept up.
-_SEPARATOR = r"[\s\u200b\u3000\-、。，．？！；：（）]+|(?<=[\u4e00-\u9fff])|(?=[\u4e00-\u9fff])"
+# Names of a program are found by their parts. Each Chinese character is a word of its own: MkDocs cuts Chinese into
+# words only by jieba, which is not kept up.
+_SEPARATOR = (
+    r"""[\s\u200b\u3000\-_,:;!?=\[\]()"'`/、。，．？！；：（）]+|\.(?!\d)"""
+    r"""|(?<=[\u4e00-\u9fff])|(?=[\u4e00-\u9fff])"""
+)
 
 
 class _Kept(logging.Handler):

@@ -7,7 +7,7 @@ JOBS ?= 2
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint verify attacks fuzz bench lab schema
+.PHONY: help setup demo test test-slow lint verify attacks fuzz site bench lab schema
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +43,9 @@ attacks: setup  ## the attack suite, as whoever calls it: try it as an ordinary 
 fuzz: setup  ## the decoder of students' answers, by a fuzzer, for ten minutes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
 	$(BIN)/python tests/isolation/fuzz_values.py --seconds 600
+
+site: setup  ## the course page, in site/: syllabus, misconceptions, who catches what
+	$(BIN)/torchdojo site
 
 bench: setup  ## side-by-side measurements
 	@for script in $(sort $(wildcard bench/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit; done

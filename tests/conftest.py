@@ -167,3 +167,28 @@ def _released_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def released_course(_released_once: Path, tmp_path: Path) -> Path:
     """A copy of the small course, released; returns its folder."""
     return shutil.copytree(_released_once, tmp_path / "course")
+
+
+@pytest.fixture(scope="session")
+def real_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The course page of this repository in all its languages, with outcomes made up: nothing is run for it."""
+    from torchdojo.authoring.site import build_site, site_languages
+    from torchdojo.authoring.site.outcomes import Outcomes
+    from torchdojo.checks.compiled import test_names
+    from torchdojo.course import load
+    from torchdojo.notebook import Exercise, read
+
+    def rows(exercise: Exercise) -> dict[str, dict[str, str]]:
+        words = ["passed", "wrong", "raised ValueError", "skipped", "not attempted"]
+        return {
+            idea.key: {name: words[(at + number) % len(words)] for at, name in enumerate(test_names(exercise.tests))}
+            for number, idea in enumerate(exercise.misconceptions)
+        }
+
+    course = load(ROOT)
+    outcomes = {
+        entry.name: Outcomes({e.name: rows(e) for e in read(course.source_notebook(entry)).exercises}, 0, 0.0)
+        for entry in course.assignments
+    }
+    target = tmp_path_factory.mktemp("course-page") / "site"
+    return build_site(course, target, langs=site_languages(course), outcomes=outcomes).parent

@@ -57,6 +57,17 @@ def gaps(course: Course, name: str, lang: str) -> list[Gap]:
     return catalogues.gaps(catalogues.read(path), _texts(course, assignment), lang, _command(name, lang))
 
 
+def translations_of(course: Course, name: str, lang: str) -> dict[str, str]:
+    """What is translated of an assignment, as far as it is, hidden texts too.
+
+    Raises: AuthorError
+    """
+    assignment = course.assignment(name)
+    return catalogues.translations(
+        catalogues.read(catalogue_path(course, assignment, lang)), _texts(course, assignment)
+    )
+
+
 def release_translated(course: Course, name: str, lang: str, released: Path, target: Path) -> None:
     """Write `target`, the translation of the folder `released`.
 
@@ -180,6 +191,7 @@ __all__ = [
     "messages_of",
     "release_translated",
     "translated",
+    "translations_of",
     "update",
     "words_file",
 ]

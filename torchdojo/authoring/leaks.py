@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from torchdojo.authoring.messages import texts
 from torchdojo.grade_cell import HIDDEN_BEGIN, HIDDEN_END
-from torchdojo.notebook import SOLUTION_BEGIN, SOLUTION_END, is_author_cell
+from torchdojo.notebook import AUTHOR_LINE, SOLUTION_BEGIN, SOLUTION_END, is_author_cell
 
 _MARKER = re.compile(
     r"(BEGIN|END)\s+(HIDDEN\s+TESTS?|SOLUTION|MARK\s+SCHEME)|^%%(misconception|solution|equivalent|hints)\b|^caught-by:",
@@ -54,6 +55,20 @@ def leaks(source: Any, released: Any) -> list[Leak]:
             if alone or together:
                 found.append(Leak(cell.get("id", "?"), alone or together or "", f"cell {origin!r}"))
     return found
+
+
+def hidden_lines(source: Any) -> frozenset[str]:
+    """Lines that no text for learners may have, wherever it comes from: long enough to stand there by no accident.
+
+    Of solutions, hidden tests, variants and hints. What a hidden test says when it fails is none of them, nor what the
+    author asks a learner who has a misconception, even where it quotes code.
+    """
+    visible = {line for text in _visible_texts(source) for line in _lines(text)}
+    lines = {line for _, block in _hidden_blocks(source) for line in block if len(line) >= _LONG}
+    spoken = "\n".join(
+        each.text for each in texts(source) if each.role.startswith(("title of", "misconception", "hint of"))
+    )
+    return frozenset(line for line in lines - visible - {AUTHOR_LINE} if line not in spoken)
 
 
 def _hidden_blocks(node: Any) -> Iterator[tuple[str, list[str]]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from torchdojo.authoring.prose import docstring_pieces, markdown_pieces
 from torchdojo.authoring.starter import starter
+from torchdojo.checks.gathered import name_in_words
 from torchdojo.grade_cell import visible_part
 from torchdojo.notebook import AUTHOR_LINE, is_author_cell, parse_hints, parse_variant
 
@@ -75,12 +76,27 @@ def _of_tests(cell: Any) -> Iterator[Text]:
         yield Text(each.text, each.cell, each.role, hidden=not is_visible, template=each.template)
 
 
+def test_titles(tests: str) -> dict[str, str]:
+    """What a learner reads when a test of this grade cell fails, by the test's name, in source order."""
+    return {each.name: _title(each) for each in ast.parse(tests).body if _is_test(each)}
+
+
+test_titles.__test__ = False  # type: ignore[attr-defined]  # not a test, whatever its name
+
+
+def _is_test(node: ast.stmt) -> TypeGuard[ast.FunctionDef]:
+    return isinstance(node, ast.FunctionDef) and node.name.startswith("test")
+
+
+def _title(function: ast.FunctionDef) -> str:
+    return " ".join((ast.get_docstring(function) or name_in_words(function.name)).split())
+
+
 def _said(cell_id: str, source: str, *, hidden: bool) -> Iterator[Text]:
     for function in ast.parse(source).body:
         name = getattr(function, "name", "")
-        if isinstance(function, ast.FunctionDef) and name.startswith("test"):
-            title = ast.get_docstring(function) or name.removeprefix("test_").replace("_", " ")
-            yield Text(" ".join(title.split()), cell_id, f"title of {name}", hidden)
+        if _is_test(function):
+            yield Text(_title(function), cell_id, f"title of {name}", hidden)
         for node in ast.walk(function):
             for expression in _messages(node):
                 for template in templates(expression):

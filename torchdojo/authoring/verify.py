@@ -121,19 +121,24 @@ def judge(exercise: Exercise, results: Sequence[TrialResult]) -> ExerciseReport:
     findings += [*_about_right(exercise, results), *_about_starter(exercise, results)]
     findings += _about_guesser(exercise, results)
     findings += _about_misconceptions(exercise, tests, results)
+    return ExerciseReport(
+        exercise=exercise,
+        tests=tests,
+        rows=misconception_rows(exercise, results),
+        findings=tuple(findings),
+        right_trials=sum(r.trial.kind in ("reference", "solution") for r in results),
+        seconds=sum(r.seconds for r in results),
+    )
+
+
+def misconception_rows(exercise: Exercise, results: Sequence[TrialResult]) -> tuple[tuple[str, dict[str, str]], ...]:
+    """What came of each misconception at each test, in a word or two, by the first of its trials."""
     rows = []
     for variant in exercise.misconceptions:
         first = next((r for r in results if r.trial.kind == "misconception" and r.trial.key == variant.key), None)
         if first is not None:
             rows.append((variant.key, {o.name: _word(o) for o in first.report.outcomes}))
-    return ExerciseReport(
-        exercise=exercise,
-        tests=tests,
-        rows=tuple(rows),
-        findings=tuple(findings),
-        right_trials=sum(r.trial.kind in ("reference", "solution") for r in results),
-        seconds=sum(r.seconds for r in results),
-    )
+    return tuple(rows)
 
 
 def _trials(exercise: Exercise, seeds: Sequence[int], threads: Sequence[int], isolated: bool) -> list[Trial]:

@@ -1,6 +1,7 @@
 """What the package itself says to a learner, translated: `torchdojo/locale/zh.po`, and from it `zh.json`.
 
-`python -m torchdojo.authoring.words zh` brings both up to date with the source; a test fails while they are not.
+`python -m torchdojo.authoring.words zh` brings both up to date with the source, and what the course page says
+(`site.zh.po`) too; tests fail while they are not.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from torchdojo.authoring import catalogue as catalogues
 from torchdojo.authoring.messages import Text, templates
+from torchdojo.authoring.site import words as of_the_site
 
 _PACKAGE = Path(__file__).parent.parent
 _SPEAKING = ("checks", "isolation", "practice/judging.py")
@@ -83,3 +85,5 @@ def _templates(node: ast.AST) -> Iterator[str]:
 if __name__ == "__main__":
     for code in sys.argv[1:]:
         print(f"locale/{code}.po: {update(code)} to do")
+        of_the_site.catalogue_path(code).write_text(of_the_site.as_po(code), encoding="utf-8")
+        print(f"locale/site.{code}.po: {len(of_the_site.gaps(code))} to do")

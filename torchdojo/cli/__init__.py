@@ -13,6 +13,7 @@ COMMANDS = {
     "check": "Judge your own notebook, the hidden tests too; for learning without a teacher.",
     "verify": "Judge the tests: right solutions pass, wrong ideas are caught.",
     "translate": "Bring a notebook's translations up to date.",
+    "site": "Write the course page: syllabus, misconceptions, and which test catches which.",
     "release": "Write what students get from what instructors wrote.",
     "autograde": "Grade what came in and changed since it was last graded.",
     "rehearse": "Write a pretend class with known grades, to rehearse grading.",

@@ -8,7 +8,8 @@ SHOWS = "points"      what it is after, and how it is seen to succeed against a 
     spoils            a test cell loses points that FAIR says the work is worth
 UNDEFENDED = …        which grader has no defence against it: "torchdojo" (judged in the kernel, no sandbox, no limits),
                       "nbgrader" (with a kernel that is not forked), "careless" (nbgrader that restores no cell)
-NEEDS = "root"        what the machine must give for it to succeed even then: root, network
+NEEDS = "root"        what the machine must give for it to succeed even then: root, network; python, packages: that the
+                      interpreter and its library, or the installed packages, are the grader's own to change
 STOPPED_BY = "…"      what stands in its way, in words for docs/security.md
 OPEN = "…"            why nothing does: expected to fail, and told when it no longer does
 FILES = {…}           handed in beside the notebook

@@ -1,6 +1,7 @@
 """Opens the file of its own interpreter to write, through /proc."""
 
 SHOWS = "mark"
+NEEDS = "python"
 STOPPED_BY = "the interpreter is another user's, or on a read-only mount"
 CELL = """
 import os

@@ -1,6 +1,7 @@
 """Adds a file to Python's packages that every Python reads as it starts."""
 
 SHOWS = "mark"
+NEEDS = "packages"
 STOPPED_BY = "what is shared is mounted read-only"
 CELL = """
 import os

@@ -1,6 +1,7 @@
 """Adds a file beside sitecustomize.py, in Python's own library."""
 
 SHOWS = "mark"
+NEEDS = "python"
 STOPPED_BY = "what is shared is mounted read-only"
 CELL = """
 import os

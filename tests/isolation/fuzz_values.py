@@ -61,7 +61,7 @@ def one_input(data: bytes) -> None:
     understood(data)
     for make_handle in (None, Stand):
         try:
-            value = values.decode(data, make_handle)
+            value = values.decode([data, bytearray(8), bytearray(16)], make_handle)
         except (values.Malformed, values.NotAValue):
             continue
         look_at(value)
@@ -78,7 +78,8 @@ def frame(data: bytes) -> None:
         theirs.shutdown(socket.SHUT_WR)
         with suppress(wire.Gone, wire.Late):
             got = wire.receive(ours, max_bytes=2**20, deadline=time.monotonic() + 5)
-            assert got == data[8 : 8 + len(got)], "bytes that were not sent"
+            sent = data[4 + 8 * len(got) :]
+            assert sent.startswith(b"".join(got)), "bytes that were not sent"
 
 
 def understood(data: bytes) -> None:
@@ -87,7 +88,7 @@ def understood(data: bytes) -> None:
 
     student = proxy.RemoteStudent(socket.socket, budget_s=60)
     try:
-        student._understood(data)
+        student._understood([bytearray(data), bytearray(8)])
     except (proxy.StudentDied, proxy.NotAValue):
         return
     except Exception as error:
@@ -241,12 +242,15 @@ def seeds() -> list[bytes]:
         [np.arange(4.0), np.float32(1), np.array([True, False]), np.zeros((2, 0), dtype=">i2")],
         [torch.float32, torch.device("cpu"), torch.Size([2, 3])],
     ]
-    answers = [encode(["ok", each], None) for each in honest] + [encode(one, None) for each in honest for one in each]
-    answers.append(encode(object(), lambda _: HandleInfo(1, "Net", True, False, True, True)))
-    answers.append(encode(["ok", object()], lambda _: HandleInfo(1, "Net", True, False, True, True)))
+    answers = [encode(["ok", each], None)[0] for each in honest]
+    answers += [encode(one, None)[0] for each in honest for one in each]
+    answers.append(encode(object(), lambda _: HandleInfo(1, "Net", True, False, True, True))[0])
+    answers.append(encode(["ok", object()], lambda _: HandleInfo(1, "Net", True, False, True, True))[0])
     fields = ["KeyError", "Mine", "missing", False, 3, "x = 1", True]
-    answers.append(encode(["error", fields], None))
-    return [*answers, *(len(each).to_bytes(8, "little") + each for each in answers[:2])]
+    answers.append(encode(["error", fields], None)[0])
+    apart = msgpack.packb(msgpack.ExtType(7, msgpack.packb(["float32", "cpu", [2], False, 1])))
+    frames = (b"\1\0\0\0" + len(each).to_bytes(8, "little") + each for each in answers[:2])
+    return [*answers, apart, *frames]
 
 
 # ------------------------------------------------------------------------------------------------------- running

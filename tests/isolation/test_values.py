@@ -132,7 +132,7 @@ def test_too_deep_is_refused_on_both_sides() -> None:
     for _ in range(200):
         data = msgpack.packb(msgpack.ExtType(3, msgpack.packb([msgpack.ExtType(3, data)])))
     with pytest.raises(Malformed):
-        decode(data, None)
+        decode([data], None)
 
 
 @given(st.binary(max_size=400))
@@ -140,24 +140,24 @@ def test_too_deep_is_refused_on_both_sides() -> None:
 def test_random_bytes_are_malformed_or_plain(data: bytes) -> None:
     """Whatever comes, the decoder returns a plain value or raises Malformed (or NotAValue, for a handle)."""
     with suppress(Malformed, NotAValue):
-        decode(data, None)
+        decode([data], None)
 
 
 @given(VALUES, st.data())
 @settings(deadline=None, max_examples=300)
 def test_damaged_answers_are_malformed_or_plain(value: Any, data: st.DataObject) -> None:
     """An honest answer with some bytes changed or cut off does no harm either."""
-    damaged = bytearray(encode([value, torch.arange(4), np.arange(3)], None))
+    damaged = bytearray(encode([value, torch.arange(4), np.arange(3)], None)[0])
     for _ in range(data.draw(st.integers(1, 4))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     with suppress(Malformed, NotAValue):
-        decode(bytes(damaged[: data.draw(st.integers(0, len(damaged)))]), None)
+        decode([bytes(damaged[: data.draw(st.integers(0, len(damaged)))])], None)
 
 
 def test_a_timestamp_is_no_object() -> None:
     """msgpack has one extension of its own, for which it asks no hook; found by fuzz_values.py."""
     for data in (msgpack.packb(msgpack.Timestamp(3, 500_000_000)), msgpack.packb([msgpack.Timestamp(2**60)])):
-        value = decode(data, None)
+        value = decode([data], None)
         assert type(value[0] if isinstance(value, list) else value) is float
 
 
@@ -182,4 +182,41 @@ def test_crafted_answers_are_malformed(content: list[Any]) -> None:
     code, inner = content
     data = msgpack.packb(msgpack.ExtType(code, msgpack.packb(inner)))
     with pytest.raises(Malformed):
-        decode(data, None)
+        decode([data], None)
+
+
+def test_large_memory_lies_apart() -> None:
+    """A large tensor or array is not copied into the answer, and what comes of it is the part's own memory."""
+    tensor, array = torch.rand(200, 200), np.arange(40_000, dtype="<i8").reshape(200, 200)
+    parts = encode([tensor, array.T, torch.ones(2)], None)
+    assert [len(part) for part in parts[1:]] == [160_000, 320_000]
+    parts = [bytearray(part) for part in parts]
+    came, transposed, ones = decode(parts, None)
+    assert torch.equal(came, tensor)
+    assert np.array_equal(transposed, array.T)
+    assert torch.equal(ones, torch.ones(2))
+    came.zero_()
+    transposed[:] = 0
+    assert not any(parts[1]), "a second copy was made"
+    assert not any(parts[2]), "a second copy was made"
+
+
+@pytest.mark.parametrize("number", [0, 2, -1, True, 1.0, "1", None])
+def test_a_part_that_is_not_there_is_malformed(number: Any) -> None:
+    """A number that stands for no part."""
+    inner = msgpack.packb(["float32", "cpu", [2], False, number])
+    with pytest.raises(Malformed):
+        decode([msgpack.packb(msgpack.ExtType(7, inner)), bytearray(8)], None)
+
+
+def test_two_values_share_no_part() -> None:
+    """Else a change of one would be a change of the other, behind a test's back."""
+    tensor = msgpack.ExtType(7, msgpack.packb(["float32", "cpu", [2], False, 1]))
+    with pytest.raises(Malformed):
+        decode([msgpack.packb([tensor, tensor]), bytearray(8)], None)
+
+
+def test_no_part_at_all_is_malformed() -> None:
+    """Nor is an empty frame an answer."""
+    with pytest.raises(Malformed):
+        decode([], None)

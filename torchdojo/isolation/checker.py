@@ -117,7 +117,8 @@ def _serve(session: OpenSession, requests: socket.socket, outlet: Any) -> None:
         message, descriptors, _, _ = socket.recv_fds(requests, 1, 1)
         if not message:
             return
-        request = json.loads(wire.receive(requests, max_bytes=2**32))
+        (told,) = wire.receive(requests, max_bytes=2**32)
+        request = json.loads(told)
         _check(session, request, socket.socket(fileno=descriptors[0]), requests, outlet)
 
 

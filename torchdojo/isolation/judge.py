@@ -140,7 +140,7 @@ def _give(checker: Beside, control: socket.socket | None, request: Mapping[str, 
         else:
             socket.send_fds(checker.channel, [b"x"], [control.fileno()])
         if request is not None:
-            wire.send(checker.channel, json.dumps(request).encode())
+            wire.send(checker.channel, [json.dumps(request).encode()])
     if control is not None:
         control.close()
 

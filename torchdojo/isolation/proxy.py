@@ -86,7 +86,7 @@ class RemoteStudent:
         try:
             wire.send(self._sock, question, deadline)
             self._seeded = True
-            data = wire.receive(self._sock, max_bytes=MAX_BYTES, deadline=deadline)
+            parts = wire.receive(self._sock, max_bytes=MAX_BYTES, deadline=deadline)
         except wire.TooLong as malformed:
             self.close()
             raise StudentDied(f"What came back could not be read: {malformed}") from None
@@ -100,7 +100,7 @@ class RemoteStudent:
             raise StudentStuck(
                 f"Your code did not answer within {left_s / 2:.0f} s, half of what was left of {self._budget_s:g} s."
             ) from None
-        return self._understood(data)
+        return self._understood(parts)
 
     def _connected(self) -> socket.socket:
         self._generation += 1
@@ -109,9 +109,9 @@ class RemoteStudent:
         except OSError:
             raise StudentDied("The process of your code had ended before, and could not be started again.") from None
 
-    def _understood(self, data: bytes | bytearray) -> Any:
+    def _understood(self, parts: list[bytearray]) -> Any:
         try:
-            answer = decode(data, self._handle)
+            answer = decode(parts, self._handle)
             if type(answer) is not list or len(answer) != 2 or answer[0] not in ("ok", "error"):
                 raise Malformed("neither a value nor an error")
             kind, content = answer

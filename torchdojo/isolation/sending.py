@@ -8,6 +8,7 @@ looked up by name (cloudpickle walks through all modules there are, 3,000 with t
 from __future__ import annotations
 
 import io
+import pickle
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator
@@ -16,17 +17,27 @@ from typing import Any
 import cloudpickle
 
 from torchdojo.isolation.values import elements, tensor_of
+from torchdojo.isolation.wire import APART_BYTES, MAX_PARTS
 
 
-def pickled(question: Any) -> bytes:
-    """`question` as bytes for `pickle.loads` on the student's side.
+def pickled(question: Any) -> list[bytes | memoryview]:
+    """`question` as a pickle for the student's side and, after it, the buffers that it leaves out (PEP 574).
 
     Raises:
         Exception: what pickle raises at something that cannot be pickled; the test's author must mend it.
     """
+    apart: list[bytes | memoryview] = []
+
+    def stays(buffer: pickle.PickleBuffer) -> bool:
+        memory = buffer.raw()
+        if len(memory) < APART_BYTES or len(apart) >= MAX_PARTS - 1:
+            return True
+        apart.append(memory)
+        return False
+
     with io.BytesIO() as file:
-        _Pickler(file, protocol=5).dump(question)
-        return file.getvalue()
+        _Pickler(file, protocol=5, buffer_callback=stays).dump(question)
+        return [file.getvalue(), *apart]
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
@@ -34,7 +45,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no
         torch = sys.modules.get("torch")
         if torch is not None and type(obj) is torch.Tensor and _owns_plain_memory(torch, obj):
             name = str(obj.dtype).removeprefix("torch.")
-            return tensor_of, (name, tuple(obj.shape), obj.requires_grad, bytearray(elements(obj)))
+            return tensor_of, (name, tuple(obj.shape), obj.requires_grad, pickle.PickleBuffer(elements(obj)))
         return super().reducer_override(obj)
 
 

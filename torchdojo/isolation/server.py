@@ -35,7 +35,8 @@ def serve(sock: socket.socket, student: NamespaceStudent) -> None:
     _objects.clear()
     while True:
         try:
-            operation, arguments, seed = pickle.loads(wire.receive(sock, max_bytes=2**33))
+            question, *apart = wire.receive(sock, max_bytes=2**33)
+            operation, arguments, seed = pickle.loads(question, buffers=apart)
         except wire.Gone:
             return
         except Exception as error:  # a class of the test's that cannot be built here
@@ -96,7 +97,7 @@ def _silence() -> None:
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  (for as long as the process lives)
 
 
-def _answer(operation: str, arguments: tuple[Any, ...], student: NamespaceStudent) -> bytes:
+def _answer(operation: str, arguments: tuple[Any, ...], student: NamespaceStudent) -> list[bytes | memoryview]:
     try:
         value = _OPERATIONS[operation](student, *arguments)
         return encode(["ok", value], None if operation == "run" else _keep)
@@ -144,7 +145,9 @@ class _Kept:
         self.inner = inner
 
 
-def _error(error: BaseException, traceback: TracebackType | None, student: NamespaceStudent) -> bytes:
+def _error(
+    error: BaseException, traceback: TracebackType | None, student: NamespaceStudent
+) -> list[bytes | memoryview]:
     """An exception as plain values: built-in class, message, own class, the learner's line."""
     kind = next(c for c in type(error).__mro__ if c.__module__ == "builtins")
     try:

@@ -10,11 +10,13 @@ import math
 import re
 import struct
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgpack
+
+from torchdojo.isolation.wire import APART_BYTES, MAX_PARTS
 
 MAX_BYTES = 256 * 2**20  # one answer: MNIST's training images are 47 MB as bytes, 188 MB as float32
 MAX_DEPTH = 24
@@ -53,8 +55,16 @@ class HandleInfo:
 # ---------------------------------------------------------------------------------------- the student's side
 
 
-def encode(value: Any, keep: Callable[[Any], HandleInfo] | None) -> bytes:
-    """`value` as bytes.
+@dataclass(frozen=True, slots=True)
+class _Out:
+    """An answer in the making: what becomes of objects that are no values, and what lies apart from the rest."""
+
+    keep: Callable[[Any], HandleInfo] | None
+    apart: list[memoryview]
+
+
+def encode(value: Any, keep: Callable[[Any], HandleInfo] | None) -> list[bytes | memoryview]:
+    """`value` as bytes and, after it, the memory of its large tensors and arrays, which it names by number.
 
     Args:
         value: anything.
@@ -63,10 +73,11 @@ def encode(value: Any, keep: Callable[[Any], HandleInfo] | None) -> bytes:
     Raises:
         NotAValue: an object that is no value, and `keep` is None.
     """
-    return bytes(msgpack.packb(_plain(value, keep, 0), use_bin_type=True, strict_types=True))
+    out = _Out(keep, [])
+    return [msgpack.packb(_plain(value, out, 0), use_bin_type=True, strict_types=True), *out.apart]
 
 
-def _plain(value: Any, keep: Callable[[Any], HandleInfo] | None, depth: int) -> Any:
+def _plain(value: Any, out: _Out, depth: int) -> Any:
     """`value` in the types that msgpack packs by itself, and ExtType."""
     if depth > MAX_DEPTH:
         raise NotAValue(f"a value nested more than {MAX_DEPTH} deep")
@@ -74,7 +85,7 @@ def _plain(value: Any, keep: Callable[[Any], HandleInfo] | None, depth: int) -> 
         return value
     for library in ("numpy", "torch"):  # before the plain types: some of theirs derive from them
         if library in sys.modules:
-            packed = _PACKERS[library](value)
+            packed = _PACKERS[library](value, out)
             if packed is not None:
                 return packed
     if isinstance(value, int):
@@ -89,32 +100,34 @@ def _plain(value: Any, keep: Callable[[Any], HandleInfo] | None, depth: int) -> 
     if isinstance(value, bytes | bytearray):
         return bytes(value)
     if isinstance(value, list):
-        return [_plain(item, keep, depth + 1) for item in value]
+        return [_plain(item, out, depth + 1) for item in value]
     if isinstance(value, tuple):
-        return _ext(_TUPLE, [_plain(item, keep, depth + 1) for item in value])
+        return _ext(_TUPLE, [_plain(item, out, depth + 1) for item in value])
     if isinstance(value, set | frozenset):
         kind = _SET if isinstance(value, set) else _FROZENSET
-        return _ext(kind, [_plain(item, keep, depth + 1) for item in value])
+        return _ext(kind, [_plain(item, out, depth + 1) for item in value])
     if isinstance(value, dict):
-        return _ext(_DICT, [[_plain(k, keep, depth + 1), _plain(v, keep, depth + 1)] for k, v in value.items()])
-    if keep is None:
+        return _ext(_DICT, [[_plain(k, out, depth + 1), _plain(v, out, depth + 1)] for k, v in value.items()])
+    if out.keep is None:
         raise NotAValue(f"an object of type {type(value).__name__}")
-    info = keep(value)
+    info = out.keep(value)
     flags = [info.sized, info.iterable, info.indexable, info.callable]
     return _ext(_HANDLE, [info.number, info.type_name[:100], *flags])
 
 
-def _packed_numpy(value: Any) -> Any:
+def _packed_numpy(value: Any, out: _Out) -> Any:
     import numpy
 
     if isinstance(value, numpy.generic) and value.dtype.kind in _NUMPY_KINDS:
         return _ext(_SCALAR, [value.dtype.str, value.tobytes()])
     if isinstance(value, numpy.ndarray) and value.dtype.kind in _NUMPY_KINDS:
-        return _ext(_ARRAY, [value.dtype.str, list(value.shape), numpy.ascontiguousarray(value).tobytes()])
+        flat = numpy.ascontiguousarray(value).reshape(-1).view(numpy.uint8)
+        memory = flat.data if value.size else b""
+        return _ext(_ARRAY, [value.dtype.str, list(value.shape), _apart(memory, out)])
     return None
 
 
-def _packed_torch(value: Any) -> Any:
+def _packed_torch(value: Any, out: _Out) -> Any:
     import torch
 
     if isinstance(value, torch.Size):
@@ -124,21 +137,29 @@ def _packed_torch(value: Any) -> Any:
     if isinstance(value, torch.device):
         return _ext(_DEVICE, str(value))
     if isinstance(value, torch.Tensor):
-        return _tensor(value)
+        return _tensor(value, out)
     return None
 
 
 _PACKERS = {"numpy": _packed_numpy, "torch": _packed_torch}
 
 
-def _tensor(tensor: Any) -> Any:
+def _tensor(tensor: Any, out: _Out) -> Any:
     import torch
 
     name = str(tensor.dtype).removeprefix("torch.")
     if tensor.layout is not torch.strided or name not in _DTYPES or tensor.is_nested:
         raise NotAValue(f"a tensor of layout {tensor.layout} and dtype {name}")
-    data = b"" if tensor.device.type == "meta" else elements(tensor)
+    data = b"" if tensor.device.type == "meta" else _apart(elements(tensor), out)
     return _ext(_TENSOR, [name, str(tensor.device), list(tensor.shape), bool(tensor.requires_grad), data])
+
+
+def _apart(memory: memoryview | bytes, out: _Out) -> memoryview | bytes | int:
+    """The number, from 1, by which the answer names `memory`; small as it is, itself."""
+    if len(memory) < APART_BYTES or len(out.apart) >= MAX_PARTS - 1:
+        return memory
+    out.apart.append(memoryview(memory))
+    return len(out.apart)
 
 
 def elements(tensor: Any) -> memoryview | bytes:
@@ -168,21 +189,22 @@ def _ext(code: int, content: Any) -> Any:
 # --------------------------------------------------------------------------------------------- the checker's side
 
 
-def decode(data: bytes | bytearray, make_handle: Callable[[HandleInfo], Any] | None) -> Any:
-    """The value that `data` stands for: one of the closed list of types, nothing else can come of it.
+def decode(parts: Sequence[bytes | bytearray], make_handle: Callable[[HandleInfo], Any] | None) -> Any:
+    """The value that `parts` stand for: one of the closed list of types, nothing else can come of it.
 
     Args:
-        data: what came from the student's side.
+        parts: what came from the student's side, see `encode`. Those after the first become memory of the value.
         make_handle: called with each handle; None: a handle is refused as NotAValue.
 
     Raises:
-        Malformed: whatever is wrong with `data`.
+        Malformed: whatever is wrong with them.
         NotAValue: a handle where none may be.
     """
-    if len(data) > MAX_BYTES:
-        raise Malformed(f"an answer of {len(data)} bytes, more than {MAX_BYTES}")
+    size = sum(map(len, parts))
+    if not parts or size > MAX_BYTES:
+        raise Malformed(f"an answer of {len(parts)} parts and {size} bytes, more than {MAX_BYTES}")
     try:
-        return _Decoder(make_handle).whole(data)
+        return _Decoder(make_handle, dict(enumerate(parts[1:], 1))).whole(parts[0])
     except (Malformed, NotAValue):
         raise
     except Exception as error:  # of the libraries below, on bytes that nobody honest wrote
@@ -190,8 +212,9 @@ def decode(data: bytes | bytearray, make_handle: Callable[[HandleInfo], Any] | N
 
 
 class _Decoder:
-    def __init__(self, make_handle: Callable[[HandleInfo], Any] | None) -> None:
+    def __init__(self, make_handle: Callable[[HandleInfo], Any] | None, apart: dict[int, bytes | bytearray]) -> None:
         self._make_handle = make_handle
+        self._parts = apart
         self._items = 0
         self._depth = 0
         self._builders: Mapping[int, Callable[[Any], Any]] = {
@@ -268,12 +291,20 @@ class _Decoder:
             raise Malformed("a shape that is none")
         return shape
 
+    def _memory(self, content: Any) -> bytes | bytearray:
+        """Bytes that stand here, or the part that a number stands for; each part is the memory of one value."""
+        if type(content) is bytes:
+            return content
+        if type(content) is not int or content not in self._parts:
+            raise Malformed("no bytes where bytes must be")
+        return self._parts.pop(content)
+
     def _tensor(self, content: Any) -> Any:
         import torch
 
         name, device, shape, requires_grad, data = self._list(content)
-        shape = self._shape(shape)
-        if name not in _DTYPES or type(requires_grad) is not bool or type(data) is not bytes:
+        shape, data = self._shape(shape), self._memory(data)
+        if name not in _DTYPES or type(requires_grad) is not bool:
             raise Malformed("a tensor of no known dtype")
         dtype = getattr(torch, name)
         if torch.device(device).type == "meta":
@@ -288,7 +319,8 @@ class _Decoder:
         import numpy
 
         dtype, shape, data = self._list(content)
-        return numpy.frombuffer(data, dtype=self._numpy_dtype(dtype, data)).reshape(self._shape(shape)).copy()
+        memory = bytearray(data) if type(data) is bytes else self._memory(data)
+        return numpy.frombuffer(memory, dtype=self._numpy_dtype(dtype, memory)).reshape(self._shape(shape))
 
     def _scalar(self, content: Any) -> Any:
         import numpy
@@ -300,7 +332,7 @@ class _Decoder:
     def _numpy_dtype(self, text: Any, data: Any) -> Any:
         import numpy
 
-        if type(text) is not str or not _NUMPY_DTYPE.fullmatch(text) or type(data) is not bytes:
+        if type(text) is not str or not _NUMPY_DTYPE.fullmatch(text) or not isinstance(data, bytes | bytearray):
             raise Malformed("an array of no known dtype")
         if text[1] == "b" and max(data, default=0) > 1:
             raise Malformed("a bool that is neither")

@@ -142,6 +142,7 @@ class _Plugin:
     def pytest_configure(self, config: pytest.Config) -> None:
         config.addinivalue_line("markers", "depends_on(*names): skipped unless these tests passed")
         config.addinivalue_line("markers", "weight(number): this test counts so many times (default 1)")
+        config.option.tbstyle = "no"  # else pytest parses whole files of torch's to quote them in a report nobody reads
 
     def pytest_collection(self, session: pytest.Session) -> bool:
         session.items = []

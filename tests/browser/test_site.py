@@ -118,7 +118,11 @@ def test_search(page: Page, address: str, site: str, word: str, title: str) -> N
     """A word is found, in Chinese too, and leads to a page of the same language."""
     page.set_viewport_size({"width": 1280, "height": 844})
     page.goto(f"{address}/{site}index.html")
+    page.locator(".md-search__input").click()
+    told = "document.querySelector('.md-search-result__meta').textContent"  # what is typed before it is ready is lost
+    page.wait_for_function(f"!/Initializing|正在初始化/.test({told})")
     page.locator(".md-search__input").fill(word)
+    page.keyboard.press("End")  # Material looks at each key that comes up, and not at what is pasted
     first = page.locator(".md-search-result__link").first
     first.wait_for(timeout=30_000)
     assert title in page.locator(".md-search-result__list").inner_text()

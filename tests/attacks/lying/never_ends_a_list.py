@@ -2,13 +2,13 @@
 
 SHOWS = "spoils"
 STOPPED_BY = "a budget of time for each question; the rest of the tests go on"
-FAIR = {"test_double": 7}
+FAIR = {"test_double": 8}
 CELL = """
 import time
 
 def forever():
     while True:
-        time.sleep(0.01)
+        time.sleep(0.05)
         yield 14
 
 def double(x):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from torchdojo.grade_cell import check_points
 from torchdojo.isolation.judge import MODULES, runner_of
 from torchdojo.kernels.execute import Runner
 from torchdojo.kernels.job import CellResult, Job, JobStatus, Limits, Result
+from torchdojo.kernels.preload import modules_in
 
 TESTS = '''
 import pytest
@@ -176,3 +179,23 @@ def test_a_runner_without_a_checker_refuses_such_a_job() -> None:
         plain.close()
     assert result.status is JobStatus.OURS
     assert "checker" in result.sentence
+
+
+def test_a_whole_assignment_is_judged_by_one_checker() -> None:
+    """The reference of 05-modules earns all points, cell after cell, with tensors of every size."""
+    root = Path(__file__).parents[2]
+    whole = json.loads((root / "source" / "05-modules" / "05-modules.ipynb").read_text(encoding="utf-8"))
+    code = ["".join(cell["source"]) for cell in whole["cells"] if cell["cell_type"] == "code"]
+    sources = [source for source in code if not source.startswith("%")]
+    worth = {index: points for index, source in enumerate(sources) if (points := check_points(source)) is not None}
+    runner = Runner(runner_of)
+    try:
+        job = Job("j", notebook(*sources), isolated=tuple(worth.items()), preload=(*modules_in(sources), *MODULES))
+        result = runner.execute(job)
+    finally:
+        runner.close()
+    assert result.status is JobStatus.COMPLETED
+    for cell in result.cells:
+        if cell.index in worth:
+            assert not cell.fault
+            assert cell.outputs[-1]["data"]["text/plain"] == repr(worth[cell.index])

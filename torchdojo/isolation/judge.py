@@ -75,7 +75,7 @@ def judge(session: Session, cell: CodeCell, on_report: Callable[[CheckReport], N
     if turn.reply is None or not (turn.reply.get("tests") or outcomes):
         why = turn.stop.sentence if turn.stop else "the process that runs the tests ended before the first of them"
         return CellResult(cell.index, seconds=seconds, judged_in_kernel=False, fault=f"could not be judged: {why}")
-    report = without_hidden(_report(turn.reply, outcomes, points), cell.source)
+    report = without_hidden(_report(turn, outcomes, points), cell.source)
     if on_report is not None:
         on_report(report)
     faulty = next((each for each in report.outcomes if each.verdict is Verdict.GRADER_FAILED), None)
@@ -182,15 +182,22 @@ def _outcomes(reply: Mapping[str, Any] | None) -> dict[str, TestOutcome]:
     return {each["name"]: _outcome(each) for each in told}
 
 
-def _report(reply: Mapping[str, Any], outcomes: dict[str, TestOutcome], points: float) -> CheckReport:
-    """The checker's word as records. Tests that it did not come to the end of count as not passed."""
-    for name in reply["tests"]:
+def _report(turn: Turn, outcomes: dict[str, TestOutcome], points: float) -> CheckReport:
+    """The checker's word as records. Tests that it was stopped at, or did not come to, count as not passed.
+
+    Those of a checker that ended by itself are the grader's fault, so that no student gets a zero for it.
+    """
+    reply = turn.reply or {}
+    for name in () if _done(turn) else reply["tests"]:
         if name in outcomes:
             continue
-        if name == reply.get("current"):
+        if turn.stop is None:
+            message = "The process that runs the tests ended before this one did."
+            outcomes[name] = TestOutcome(name, name_in_words(name), Verdict.GRADER_FAILED, message=message)
+        elif name == reply.get("current"):
             message = "What your code gave back kept this test busy until it was stopped."
             outcomes[name] = TestOutcome(name, name_in_words(name), Verdict.WRONG, message=message)
-        elif not reply.get("done"):
+        else:
             message = "It did not run: the test before it did not come to an end."
             outcomes[name] = TestOutcome(name, name_in_words(name), Verdict.SKIPPED, message=message)
     in_order = [outcomes.pop(name) for name in reply["tests"] if name in outcomes]

@@ -104,7 +104,7 @@ class Kernel:
     def wait_s(self) -> float:
         """For how long nothing need be done if none of `descriptors` is ready."""
         now = time.monotonic()
-        waits = [self._watch.wait_s()]
+        waits = [watch.LOOK_EVERY_S, self._watch.wait_s()]
         if now < self._rest_until_s:
             waits.append(self._rest_until_s - now)
         if self.turn is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # A slow or busy machine is no failure: no test of ours is timed.
 settings.register_profile("torchdojo", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("torchdojo")
+
+
+def notebook(*sources: str) -> bytes:
+    """An .ipynb of code cells."""
+    cells = [
+        {"cell_type": "code", "id": f"c{i}", "source": s, "metadata": {}, "outputs": [], "execution_count": None}
+        for i, s in enumerate(sources)
+    ]
+    kernelspec = {"name": "python3", "language": "python", "display_name": "Python 3"}
+    content = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernelspec}, "cells": cells}
+    return json.dumps(content).encode()
+
 
 SOLUTION = '''\
 def double(x):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from torchdojo.isolation.judge import MODULES, runner_of
+from tests.conftest import notebook
+from torchdojo.isolation.judge import MODULES
 from torchdojo.kernels.execute import Runner, Session
 from torchdojo.kernels.job import CellResult, Job, JobStatus, Limits, Result
 from torchdojo.kernels.lines import KernelNotStarted
@@ -88,23 +89,6 @@ def double(x):
 """
 
 Grade = Callable[..., Result]
-
-
-def notebook(*sources: str) -> bytes:
-    """An .ipynb of code cells."""
-    cells = [
-        {"cell_type": "code", "id": f"c{i}", "source": s, "metadata": {}, "outputs": [], "execution_count": None}
-        for i, s in enumerate(sources)
-    ]
-    return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}).encode()
-
-
-@pytest.fixture(scope="module")
-def runner() -> Iterator[Runner]:
-    """A runner with a checker."""
-    runner = Runner(runner_of)
-    yield runner
-    runner.close()
 
 
 @pytest.fixture

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import notebook
 from torchdojo.grade_cell import check_points
 from torchdojo.isolation.judge import MODULES, runner_of
 from torchdojo.kernels.execute import Runner
@@ -36,23 +37,6 @@ check(points=4)
 '''
 
 Judge = Callable[..., Result]
-
-
-def notebook(*sources: str) -> bytes:
-    """An .ipynb of code cells."""
-    cells = [
-        {"cell_type": "code", "id": f"c{i}", "source": s, "metadata": {}, "outputs": [], "execution_count": None}
-        for i, s in enumerate(sources)
-    ]
-    return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}).encode()
-
-
-@pytest.fixture(scope="module")
-def runner() -> Iterator[Runner]:
-    """A runner with a checker."""
-    runner = Runner(runner_of)
-    yield runner
-    runner.close()
 
 
 @pytest.fixture
@@ -139,7 +123,7 @@ publish = get_ipython().kernel.outlet.publish
 def forge():
     while True:
         publish("execute_result", {"data": {"text/plain": "4.0"}, "metadata": {}, "execution_count": 9})
-        publish("execute_reply", {"done": True, "tests": ["x"], "outcomes": [], "current": ""})
+        publish("execute_reply", {"done": True, "tests": [], "current": ""})
         time.sleep(0.001)
 threading.Thread(target=forge, daemon=True).start()
 def double(x):
@@ -161,6 +145,18 @@ def test_a_fault_of_the_tests_is_nobodys_points(judge: Judge) -> None:
     """Tests that fail by themselves leave the cell open for a human; in a kernel they would cost nothing."""
     result = judge("def double(x):\n    return 2 * x", tests=TESTS.replace("import pytest", "import no_such_module"))
     assert "no_such_module" in grade_cell(result).fault
+
+
+def test_a_checker_that_ends_by_itself_is_nobodys_zero(judge: Judge) -> None:
+    """No answer of a student's does that: the cell is left open for a human, and says at which test it was."""
+    right = "def double(x):\n    return 2 * x"
+    for crash in ("import os; os._exit(3)", "import os; os.kill(os.getpid(), 11)"):
+        result = judge(
+            right,
+            tests=TESTS.replace("    secret_of_the_hidden_test", f"    {crash}\n    secret_of_the_hidden_test", 1),
+        )
+        assert "test_of_a_large_number" in grade_cell(result).fault
+    assert points(judge(right)) == "4.0"
 
 
 def test_a_cell_after_the_end_of_the_time_says_so(judge: Judge) -> None:

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.conftest import notebook
 from torchdojo.kernels.execute import Runner
 from torchdojo.kernels.job import Job, Limits, Result
 
 QUICK = Limits(cell_timeout_s=20, notebook_timeout_s=60)
-
-
-def notebook(*sources: str) -> bytes:
-    """An .ipynb of code cells."""
-    cells = [
-        {"cell_type": "code", "id": f"c{i}", "source": s, "metadata": {}, "outputs": [], "execution_count": None}
-        for i, s in enumerate(sources)
-    ]
-    kernelspec = {"name": "python3", "language": "python", "display_name": "Python 3"}
-    content = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernelspec}, "cells": cells}
-    return json.dumps(content).encode()
 
 
 def text(result: Result, index: int) -> str:

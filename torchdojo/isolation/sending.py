@@ -16,8 +16,7 @@ from typing import Any
 import cloudpickle
 
 from torchdojo.isolation.server import tensor_of_part
-from torchdojo.isolation.values import elements, tensor_of
-from torchdojo.isolation.wire import APART_BYTES, MAX_PARTS
+from torchdojo.isolation.values import elements, lay_apart, tensor_of
 
 
 def pickled(question: Any) -> list[bytes | memoryview]:
@@ -42,11 +41,13 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no
     def reducer_override(self, obj: Any) -> Any:
         torch = sys.modules.get("torch")
         if torch is not None and type(obj) is torch.Tensor and _owns_plain_memory(torch, obj):
-            name, memory = str(obj.dtype).removeprefix("torch."), elements(obj)
-            if len(memory) < APART_BYTES or len(self.apart) >= MAX_PARTS - 1:
-                return tensor_of, (name, tuple(obj.shape), obj.requires_grad, bytearray(memory))
-            self.apart.append(memoryview(memory))
-            return tensor_of_part, (name, tuple(obj.shape), obj.requires_grad, len(self.apart))
+            like = str(obj.dtype).removeprefix("torch."), tuple(obj.shape), obj.requires_grad
+            memory = lay_apart(elements(obj), self.apart)
+            return (
+                (tensor_of_part, (*like, memory))
+                if isinstance(memory, int)
+                else (tensor_of, (*like, bytearray(memory)))
+            )
         return super().reducer_override(obj)
 
 

@@ -123,7 +123,7 @@ def _packed_numpy(value: Any, out: _Out) -> Any:
     if isinstance(value, numpy.ndarray) and value.dtype.kind in _NUMPY_KINDS:
         flat = numpy.ascontiguousarray(value).reshape(-1).view(numpy.uint8)
         memory = flat.data if value.size else b""
-        return _ext(_ARRAY, [value.dtype.str, list(value.shape), _apart(memory, out)])
+        return _ext(_ARRAY, [value.dtype.str, list(value.shape), lay_apart(memory, out.apart)])
     return None
 
 
@@ -150,16 +150,16 @@ def _tensor(tensor: Any, out: _Out) -> Any:
     name = str(tensor.dtype).removeprefix("torch.")
     if tensor.layout is not torch.strided or name not in _DTYPES or tensor.is_nested:
         raise NotAValue(f"a tensor of layout {tensor.layout} and dtype {name}")
-    data = b"" if tensor.device.type == "meta" else _apart(elements(tensor), out)
+    data = b"" if tensor.device.type == "meta" else lay_apart(elements(tensor), out.apart)
     return _ext(_TENSOR, [name, str(tensor.device), list(tensor.shape), bool(tensor.requires_grad), data])
 
 
-def _apart(memory: memoryview | bytes, out: _Out) -> memoryview | bytes | int:
-    """The number, from 1, by which the answer names `memory`; small as it is, itself."""
-    if len(memory) < APART_BYTES or len(out.apart) >= MAX_PARTS - 1:
+def lay_apart(memory: memoryview | bytes, apart: list[memoryview]) -> memoryview | bytes | int:
+    """The number, from 1, that `memory` has in `apart` from now on; where it is small, itself."""
+    if len(memory) < APART_BYTES or len(apart) >= MAX_PARTS - 1:
         return memory
-    out.apart.append(memoryview(memory))
-    return len(out.apart)
+    apart.append(memoryview(memory))
+    return len(apart)
 
 
 def elements(tensor: Any) -> memoryview | bytes:
@@ -220,8 +220,8 @@ class _Decoder:
         self._builders: Mapping[int, Callable[[Any], Any]] = {
             _INT: self._int,
             _TUPLE: lambda c: tuple(self._list(c)),
-            _SET: lambda c: set(self._apart(self._list(c))),
-            _FROZENSET: lambda c: frozenset(self._apart(self._list(c))),
+            _SET: lambda c: set(self._scattered(self._list(c))),
+            _FROZENSET: lambda c: frozenset(self._scattered(self._list(c))),
             _DICT: self._dict,
             _TENSOR: self._tensor,
             _ARRAY: self._array,
@@ -276,10 +276,10 @@ class _Decoder:
 
     def _dict(self, content: Any) -> dict[Any, Any]:
         pairs = [(key, value) for key, value in self._list(content)]
-        self._apart([key for key, _ in pairs])
+        self._scattered([key for key, _ in pairs])
         return dict(pairs)
 
-    def _apart(self, keys: list[Any]) -> list[Any]:
+    def _scattered(self, keys: list[Any]) -> list[Any]:
         """Refuse keys made to share one hash: a table of them takes hours."""
         if len({hash(key) for key in keys}) < len(keys) // 4:
             raise Malformed(f"{len(keys)} keys with the same few hashes")

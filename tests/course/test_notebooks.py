@@ -49,6 +49,12 @@ def test_gate_is_green(name: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def files_below(folder: Path) -> dict[Path, bytes]:
+    """What lies there, but for folders such as JupyterLab leaves behind where a notebook was opened."""
+    found = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in found.items() if ".ipynb_checkpoints" not in name.parts}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_release_is_up_to_date(name: str, tmp_path: Path) -> None:
     """What is committed in release/ is what source/ gives, byte for byte."""
@@ -57,8 +63,7 @@ def test_release_is_up_to_date(name: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "source" / name, tmp_path / "source" / name)
     done = run("torchdojo", "release", name, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    new = {p.relative_to(tmp_path): p.read_bytes() for p in (tmp_path / "release").rglob("*") if p.is_file()}
-    committed = {p.relative_to(ROOT): p.read_bytes() for p in (ROOT / "release" / name).rglob("*.*") if p.is_file()}
+    new, committed = files_below(tmp_path / "release" / name), files_below(ROOT / "release" / name)
     assert new.keys() == committed.keys()
     assert new == committed, f"release/{name} is not what source/{name} gives. Type: torchdojo release {name}"
 

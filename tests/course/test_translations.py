@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.course.test_notebooks import COURSE, NAMES
+from tests.course.test_notebooks import COURSE, NAMES, files_below
 from torchdojo.authoring.languages import gaps
 
 BEGUN = sorted((path.parent.name, path.stem) for path in (ROOT / "source").glob("*/*.po"))
@@ -36,8 +36,7 @@ def test_translated_release_is_up_to_date(name: str, lang: str, course_copy: Pat
     command = [sys.executable, "-m", "torchdojo", "release", name, "--lang", lang]
     done = subprocess.run(command, cwd=course_copy, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    new = {path.name: path.read_bytes() for path in (course_copy / "release" / lang / name).iterdir()}
-    committed = {path.name: path.read_bytes() for path in (ROOT / "release" / lang / name).iterdir()}
+    new, committed = files_below(course_copy / "release" / lang / name), files_below(ROOT / "release" / lang / name)
     assert new == committed, f"release/{lang}/{name} is old. Type: torchdojo release {name} --lang {lang}"
 
 
